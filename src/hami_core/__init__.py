@@ -11,8 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hami_core.whatif import Decision as Decision
-    from hami_core.whatif import decide as decide
     from hami_core.fit import Fleet as Fleet
     from hami_core.hookspecs import hookimpl as hookimpl
     from hami_core.model import ContainerRequest as ContainerRequest
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
     from hami_core.verdict import Reason as Reason
     from hami_core.verdict import Rejected as Rejected
     from hami_core.verdict import Verdict as Verdict
+    from hami_core.whatif import Decision as Decision
+    from hami_core.whatif import decide as decide
 
 __version__ = "0.1.0"
 

@@ -12,7 +12,16 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from hami_core.model import ContainerShares, Device, DeviceRequest, DeviceShare, DeviceUse, Partition, Placement, PodRequest
+from hami_core.model import (
+    ContainerShares,
+    Device,
+    DeviceRequest,
+    DeviceShare,
+    DeviceUse,
+    Partition,
+    Placement,
+    PodRequest,
+)
 from hami_core.objects import ContainerFacts, NodeFacts, PodFacts
 from hami_core.verdict import Reason
 
@@ -152,7 +161,9 @@ class Chooser(Protocol):
 
     def __call__(
         self, candidates: Sequence[Candidate], request: DeviceRequest, context: FitContext
-    ) -> Sequence[Candidate] | None: ...
+    ) -> Sequence[Candidate] | None:
+        """Return the chosen candidates, `request.count` of them, in the order the container shall see them."""
+        ...
 
 
 class Partitioner(Protocol):
@@ -168,7 +179,9 @@ class NodeScorer(Protocol):
 
     ceiling: float
 
-    def __call__(self, placement: Placement, uses: Mapping[str, DeviceUse], request: PodRequest) -> float: ...
+    def __call__(self, placement: Placement, uses: Mapping[str, DeviceUse], request: PodRequest) -> float:
+        """Return what to add to the node's score; `uses` is by device uuid, from before this pod."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -192,7 +205,11 @@ class FitBehaviour:
 class PlacementWriter(Protocol):
     """Adds vendor annotations to what a bind writes (profiles, indexes). Times are the caller's: pure otherwise."""
 
-    def __call__(self, placement: Placement, devices: Mapping[str, Device], pod: PodRequest, now_ns: int) -> Mapping[str, str]: ...
+    def __call__(
+        self, placement: Placement, devices: Mapping[str, Device], pod: PodRequest, now_ns: int
+    ) -> Mapping[str, str]:
+        """Return annotation key -> value; `devices` is by uuid, `now_ns` unix time."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -232,4 +249,6 @@ class AllocationContext:
 class Allocator(Protocol):
     """Turns shares into edits for one container. Pure: the caller writes the files it names."""
 
-    def __call__(self, context: AllocationContext) -> ContainerEdits: ...
+    def __call__(self, context: AllocationContext) -> ContainerEdits:
+        """Return the edits for the container that holds `context.shares`."""
+        ...

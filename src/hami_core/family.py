@@ -1,7 +1,8 @@
 """A family: one kind of card with one set of resource names, as data.
 
 A vendor plugin is mostly these tables. What a table cannot say is a small object behind one of the protocols in
-`hami_core.behaviour`; everything else (register codecs, request parsing, fit loop, annotations) the core does from here.
+`hami_core.behaviour`; everything else (register codecs, request parsing, fit loop, annotations) the core does from
+these tables.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def load_plugins(extra: Sequence[object] | None = None, environ: Mapping[str, st
     pm = pluggy.PluginManager(hookspecs.PROJECT)
     pm.add_hookspecs(hookspecs)
     if environ.get("HAMI_TRACE_HOOKS", "") not in ("", "0"):
-        pm.trace.root.setwriter(lambda line: sys.stderr.write(line))
+        pm.trace.root.setwriter(sys.stderr.write)
         pm.enable_tracing()
     if extra is None:
         found = [_import(entry) for entry in _entry_points(_pinned(environ))]

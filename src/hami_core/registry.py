@@ -138,7 +138,8 @@ class _Builder:
         if plugin.module is None:
             return PluginInfo(source=plugin.source, problem=plugin.problem)
         try:
-            loaded = [self._load(plugin, family) for family in self._ask(plugin, "hami_families", config=self.config) or ()]
+            declared = self._ask(plugin, "hami_families", config=self.config) or ()
+            loaded = [self._load(plugin, family) for family in declared]
             policies = list(self._ask(plugin, "hami_policies") or ())
             machines = list(self._ask(plugin, "hami_machines") or ())
         except (BadConfig, PluginFault):
@@ -201,9 +202,8 @@ class _Builder:
 
 
 def _clash(kind: str, name: str, first: Source, second: Source) -> PluginFault:
-    return PluginFault(
-        plugin=str(second), problem=f"{kind} {name} is already served by {first}; uninstall one, or pin with HAMI_PLUGINS"
-    )
+    problem = f"{kind} {name} is already served by {first}; uninstall one, or pin with HAMI_PLUGINS"
+    return PluginFault(plugin=str(second), problem=problem)
 
 
 def _sorted(items: Mapping[Any, T]) -> Mapping[Any, T]:
@@ -213,7 +213,7 @@ def _sorted(items: Mapping[Any, T]) -> Mapping[Any, T]:
 def _guarded(call: Callable[[], object]) -> None:
     try:
         call()
-    except Exception:  # noqa: BLE001 - observers are promised that they cannot break a decision
+    except Exception:
         import logging  # noqa: PLC0415 - cold path
 
         logging.getLogger(__name__).exception("an observer of hami_decided failed")

@@ -12,15 +12,15 @@ import attrs
 
 
 def whole(low: int, high: int | None = None) -> Callable[[Any, attrs.Attribute[int], int], None]:
-    """Accept an int (never a bool) from `low` to `high`; the message reads ``Share.slots must be 0 or more; got -1``."""
+    """Accept an int (never a bool) from `low` to `high`.
+
+    The message reads ``Share.slots must be 0 or more; got -1``.
+    """
 
     def check(instance: object, attribute: attrs.Attribute[int], value: object) -> None:
         wanted = f"{low} or more" if high is None else f"{low} to {high}"
         in_range = (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and value >= low
-            and (high is None or value <= high)
+            isinstance(value, int) and not isinstance(value, bool) and value >= low and (high is None or value <= high)
         )
         if not in_range:
             name = f"{type(instance).__name__}.{attribute.name}"

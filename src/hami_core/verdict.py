@@ -99,9 +99,8 @@ class Rejected:
         return any(reason.curable for reason in self.tally)
 
     def __str__(self) -> str:
-        return ", ".join(
-            sorted(f"{n}/{self.total} {reason}" if reason.counts_cards else str(reason) for reason, n in self.tally.items())
-        )
+        parts = (f"{n}/{self.total} {why}" if why.counts_cards else str(why) for why, n in self.tally.items())
+        return ", ".join(sorted(parts))
 
 
 @attrs.frozen(kw_only=True)
