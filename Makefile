@@ -1,0 +1,65 @@
+# Thin: every line here can be run by hand. `make demo` and `make test` need python3, pip, gcc, make and git, nothing else.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BOOT   := .boot/bin
+# A uv of the machine's own serves as well as the one we install; both only ever write .venv and the uv cache.
+UV     := $(shell command -v uv 2>/dev/null || echo $(BOOT)/uv)
+VENV   := .venv/bin
+NATIVE := build/native
+JOBS   ?= 2
+
+.PHONY: help sync demo test test-python test-native test-sanitizers check format bench proto generate clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BOOT)/uv:
+	@echo "==> installing uv into .boot (once)"
+	@python3 -m pip --version >/dev/null 2>&1 || { echo "python3 has no pip; run: apt-get install python3-pip" >&2; exit 1; }
+	@python3 -m venv --without-pip .boot
+	@python3 -m pip --python $(BOOT)/python install --quiet uv
+
+sync: $(if $(findstring .boot,$(UV)),$(BOOT)/uv) ## Install everything into .venv and build the native libraries
+	@echo "==> installing Python packages and building the native libraries into .venv"
+	$(UV) sync --all-packages
+
+demo: sync ## The main job on a simulated machine: place, start, hold to its share, show, release
+	$(VENV)/python examples/demo.py
+
+test: sync test-native test-python ## Every test that needs no cluster
+
+test-python:
+	$(VENV)/python -m pytest -n $(JOBS)
+
+$(NATIVE)/build.ninja: native/CMakeLists.txt
+	$(VENV)/cmake -S native -B $(NATIVE) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/ninja \
+	  -DPython3_EXECUTABLE=$(CURDIR)/$(VENV)/python -DHAMI_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
+
+test-native: $(NATIVE)/build.ninja
+	$(VENV)/cmake --build $(NATIVE) -j $(JOBS)
+	$(VENV)/ctest --test-dir $(NATIVE) -j $(JOBS) --output-on-failure
+
+test-sanitizers: sync ## The C tests again under ASan+UBSan and TSan
+	@for kind in address,undefined thread; do \
+	  $(VENV)/cmake -S native -B build/native-$${kind%%,*} -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/ninja \
+	    -DPython3_EXECUTABLE=$(CURDIR)/$(VENV)/python -DHAMI_TESTS=ON -DHAMI_SANITIZE=$$kind && \
+	  $(VENV)/cmake --build build/native-$${kind%%,*} -j $(JOBS) && \
+	  $(VENV)/ctest --test-dir build/native-$${kind%%,*} -j $(JOBS) --output-on-failure || exit 1; \
+	done
+
+check: sync ## Format, lint, types, import contracts, C format, spelling
+	$(VENV)/ruff format --check .
+	$(VENV)/ruff check .
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+	$(VENV)/clang-format --dry-run --Werror $$(git ls-files 'native/*.c' 'native/*.h')
+	$(VENV)/codespell $$(git ls-files '*.py' '*.md' '*.c' '*.h' '*.toml' '*.yaml' Makefile)
+
+format: sync ## Apply the formatters
+	$(VENV)/ruff format .
+	$(VENV)/ruff check --fix .
+	$(VENV)/clang-format -i $$(git ls-files 'native/*.c' 'native/*.h')
+
+clean: ## Remove what builds leave behind (not the uv cache)
+	rm -rf build .venv .boot dist
