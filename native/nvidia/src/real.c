@@ -1,0 +1,86 @@
+#include "real.h"
+
+#include <dlfcn.h>
+
+#include "elf_lookup.h"
+
+typedef void *(*dlopen_function)(const char *, int);
+typedef void *(*dlsym_function)(void *, const char *);
+typedef void *(*dlvsym_function)(void *, const char *, const char *);
+
+void *hami_reals[HAMI_FUNCTION_COUNT];
+void *hami_real_dlsym;
+void *hami_real_dlvsym;
+
+static void *real_dlopen;
+static bool bound[HAMI_API_COUNT];
+static __thread bool binding __attribute__((tls_model("initial-exec")));
+
+static const char *const library_names[HAMI_API_COUNT] = {
+    [HAMI_API_CUDA] = "libcuda.so.1",
+    [HAMI_API_NVML] = "libnvidia-ml.so.1",
+};
+
+bool hami_real_init_loader(void) {
+  /* Racing threads find the same addresses, so a second store changes nothing. dlsym is stored last: it is the flag. */
+  if (__atomic_load_n(&hami_real_dlsym, __ATOMIC_ACQUIRE) != NULL) {
+    return true;
+  }
+  void *found = hami_elf_find_in_libc("dlsym");
+  __atomic_store_n(&real_dlopen, hami_elf_find_in_libc("dlopen"), __ATOMIC_RELAXED);
+  __atomic_store_n(&hami_real_dlvsym, hami_elf_find_in_libc("dlvsym"), __ATOMIC_RELAXED);
+  __atomic_store_n(&hami_real_dlsym, found, __ATOMIC_RELEASE);
+  return found != NULL;
+}
+
+void *hami_real_call_dlsym(void *handle, const char *name) {
+  return ((dlsym_function)(uintptr_t)hami_real_dlsym)(handle, name);
+}
+
+void *hami_real_call_dlvsym(void *handle, const char *name, const char *version) {
+  return ((dlvsym_function)(uintptr_t)hami_real_dlvsym)(handle, name, version);
+}
+
+bool hami_real_binding(void) { return binding; }
+
+static void resolve(enum hami_api api, void *library) {
+  for (int i = 0; i < HAMI_FUNCTION_COUNT; i++) {
+    if (hami_functions[i].api == api) {
+      /* An older driver lacks newer names; their wrappers are never reached through it. */
+      __atomic_store_n(&hami_reals[i], hami_real_call_dlsym(library, hami_functions[i].name), __ATOMIC_RELEASE);
+    }
+  }
+}
+
+/*
+ * No lock: dlopen takes the loader's, and a thread that holds the loader's lock while it runs a constructor may come
+ * here too, so a lock of ours around dlopen could deadlock. Racing threads store the same addresses.
+ */
+static bool bind_with(enum hami_api api, int extra_flags) {
+  if (__atomic_load_n(&bound[api], __ATOMIC_ACQUIRE)) {
+    return true;
+  }
+  if (binding || !hami_real_init_loader() || real_dlopen == NULL) {
+    return false;
+  }
+  binding = true;
+  /* The handle is kept for the life of the process: callers hold pointers into the driver by then. */
+  void *library = ((dlopen_function)(uintptr_t)real_dlopen)(library_names[api], RTLD_NOW | RTLD_LOCAL | extra_flags);
+  if (library != NULL) {
+    resolve(api, library);
+    __atomic_store_n(&bound[api], true, __ATOMIC_RELEASE);
+  }
+  binding = false;
+  return library != NULL;
+}
+
+bool hami_real_bind_loaded(enum hami_api api) { return bind_with(api, RTLD_NOLOAD); }
+
+bool hami_real_bind(enum hami_api api) { return bind_with(api, 0); }
+
+void *hami_real_find(enum hami_function function) {
+  if (!hami_real_bind(hami_functions[function].api)) {
+    return NULL;
+  }
+  return __atomic_load_n(&hami_reals[function], __ATOMIC_ACQUIRE);
+}

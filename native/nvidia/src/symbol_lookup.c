@@ -1,0 +1,74 @@
+#include "symbol_lookup.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+#include "guard.h"
+#include "real.h"
+#include "session.h"
+
+static const struct hami_lookup not_ours = {NULL, 0};
+
+static struct hami_lookup answer(void *result) { return (struct hami_lookup){result, 1}; }
+
+static void *wrapper_of(int hook) { return (void *)(uintptr_t)hami_functions[hook].wrapper; }
+
+static void *ask_libc(void *handle, const char *name, const char *version) {
+  return version == NULL ? hami_real_call_dlsym(handle, name) : hami_real_call_dlvsym(handle, name, version);
+}
+
+/* Whether a name deserves more than a jump to the C library. Decided by the name alone, so it costs little. */
+static int hook_for(const char *name) {
+  if (name == NULL || (strncmp(name, "cu", 2) != 0 && strncmp(name, "nvml", 4) != 0)) {
+    return -1;
+  }
+  /* The driver's own lookups, and those of constructors it runs, must see the driver. */
+  if (hami_guard_inside() || hami_real_binding()) {
+    return -1;
+  }
+  int hook = hami_functions_find_hook(name);
+  return hook >= 0 && hami_session_configured() ? hook : -1;
+}
+
+static struct hami_lookup lookup(void *handle, const char *name, const char *version) {
+  int hook = hook_for(name);
+  if (hook < 0) {
+    return not_ours;
+  }
+  /* Binding first: a lookup that succeeds must be the last call into the loader, or dlerror reports ours. */
+  bool driver_has_it =
+      hami_real_bind_loaded(hami_functions[hook].api) && __atomic_load_n(&hami_reals[hook], __ATOMIC_ACQUIRE) != NULL;
+  void *found = ask_libc(handle, name, version);
+  if (found == wrapper_of(hook)) {
+    /* Only this library's own export matched. It stands for the driver's; without the driver there is nothing. */
+    return answer(driver_has_it ? found : ask_libc(RTLD_NEXT, name, version));
+  }
+  if (driver_has_it && found == hami_reals[hook]) {
+    return answer(wrapper_of(hook));
+  }
+  /* Somebody else's function of that name (a test stub, another interposer), or none: theirs to have. */
+  return answer(found);
+}
+
+struct hami_lookup hami_lookup_dlsym(void *handle, const char *name) {
+  if (!hami_real_init_loader()) {
+    return answer(NULL);
+  }
+  return lookup(handle, name, NULL);
+}
+
+struct hami_lookup hami_lookup_dlvsym(void *handle, const char *name, const char *version) {
+  if (!hami_real_init_loader() || hami_real_dlvsym == NULL) {
+    return answer(NULL);
+  }
+  return version == NULL ? not_ours : lookup(handle, name, version);
+}
+
+void *hami_lookup_substitute(const char *symbol, void *answer_address, int cuda_version, unsigned long long flags) {
+  if (symbol == NULL || answer_address == NULL || !hami_session_configured()) {
+    return answer_address;
+  }
+  bool per_thread = (flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM) != 0;
+  int hook = hami_functions_match(symbol, answer_address, cuda_version, per_thread, hami_reals);
+  return hook < 0 ? answer_address : wrapper_of(hook);
+}
