@@ -1,0 +1,80 @@
+# The kinds of target this tree has, each made by one function, so that flags are decided in one place.
+
+set(HAMI_WARNINGS -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2
+    -Wundef -Wpointer-arith -Wwrite-strings)
+
+# Flags that every C target of this tree is built with.
+function(hami_set_flags target)
+  set_target_properties(${target} PROPERTIES
+    C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS ON
+    C_VISIBILITY_PRESET hidden POSITION_INDEPENDENT_CODE ON)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:${HAMI_WARNINGS}> -fno-common)
+  # _FORTIFY_SOURCE would call functions that the oldest supported C library lacks.
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+  target_include_directories(${target} PRIVATE "${CMAKE_SOURCE_DIR}")
+  if(HAMI_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${HAMI_SANITIZE} -fno-omit-frame-pointer
+                           -fno-sanitize-recover=all)
+    target_link_options(${target} PRIVATE -fsanitize=${HAMI_SANITIZE})
+  endif()
+endfunction()
+
+# hami_add_static(NAME sources...): position-independent parts that a shared library or a test links whole.
+function(hami_add_static target)
+  add_library(${target} STATIC ${ARGN})
+  hami_set_flags(${target})
+endfunction()
+
+# hami_add_preload(NAME EXPORTS exports.map SOURCES ... [LINK ...]): lib<NAME>.so, installed into the package's lib/.
+# Exports only what the version script names, binds at load time, needs nothing but the C library.
+function(hami_add_preload target)
+  cmake_parse_arguments(arg "" "EXPORTS" "SOURCES;LINK" ${ARGN})
+  add_library(${target} MODULE ${arg_SOURCES})
+  hami_set_flags(${target})
+  target_link_libraries(${target} PRIVATE ${arg_LINK})
+  target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack
+                      -Wl,--as-needed)
+  if(arg_EXPORTS)
+    target_link_options(${target} PRIVATE "-Wl,--version-script=${arg_EXPORTS}")
+    set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${arg_EXPORTS}")
+  endif()
+  install(TARGETS ${target} LIBRARY DESTINATION "${HAMI_LIBDIR}")
+  if(HAMI_TESTS AND NOT HAMI_SANITIZE)
+    add_test(NAME ${target}.needs_only_libc
+      COMMAND ${Python3_EXECUTABLE} "${CMAKE_SOURCE_DIR}/cmake/check_library.py" "$<TARGET_FILE:${target}>")
+  endif()
+endfunction()
+
+# hami_add_fake(NAME FILE libcuda.so.1 SOURCES ... [EXPORTS map] [LINK ...]): a driver's test double under the driver's
+# own file name, installed into the package's lib/fake/.
+function(hami_add_fake target)
+  cmake_parse_arguments(arg "" "FILE;EXPORTS" "SOURCES;LINK" ${ARGN})
+  add_library(${target} SHARED ${arg_SOURCES})
+  hami_set_flags(${target})
+  target_link_libraries(${target} PRIVATE ${arg_LINK})
+  string(REGEX MATCH "^lib(.*)(\\.so.*)$" matched "${arg_FILE}")
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME "${CMAKE_MATCH_1}" SUFFIX "${CMAKE_MATCH_2}" NO_SONAME ON
+    LIBRARY_OUTPUT_DIRECTORY "${HAMI_FAKE_OUTPUT_DIRECTORY}")
+  target_link_options(${target} PRIVATE "-Wl,-soname,${arg_FILE}")
+  if(arg_EXPORTS)
+    target_link_options(${target} PRIVATE "-Wl,--version-script=${arg_EXPORTS}")
+    set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${arg_EXPORTS}")
+  endif()
+  install(TARGETS ${target} LIBRARY DESTINATION "${HAMI_FAKE_LIBDIR}")
+endfunction()
+
+# hami_add_program(NAME sources... [LINK ...]): an executable used by tests, not a test itself.
+function(hami_add_program target)
+  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  add_executable(${target} ${arg_UNPARSED_ARGUMENTS})
+  hami_set_flags(${target})
+  target_link_libraries(${target} PRIVATE ${arg_LINK} pthread)
+endfunction()
+
+# hami_add_test(NAME sources... [LINK ...]): an executable that CTest runs; exit status 0 is success, 77 a skip.
+function(hami_add_test target)
+  hami_add_program(${target} ${ARGN})
+  add_test(NAME ${target} COMMAND ${target})
+  set_tests_properties(${target} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 120)
+endfunction()
