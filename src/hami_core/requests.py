@@ -13,7 +13,7 @@ from hami_core.family import Family, SelectorKeys
 from hami_core.model import ContainerRequest, DeviceRequest, PodRequest, ScoringWeights, Selector
 from hami_core.objects import ContainerFacts, PodFacts
 from hami_core.units import INT32_MAX, memory_mib, whole_number
-from hami_core.wire.register import parse_bool
+from hami_core.wire.fields import parse_bool
 
 if TYPE_CHECKING:
     from hami_core.registry import Registry

@@ -7,7 +7,7 @@ would look like cards that vanished; the error says which device and which field
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -16,27 +16,15 @@ import msgspec
 from hami_core.behaviour import NodeCodec
 from hami_core.errors import BadWire, shown
 from hami_core.family import Family, RegisterForm
-from hami_core.model import Device, PartitionPlacement, PartitionProfile
+from hami_core.model import Device, PartitionProfile
 from hami_core.objects import NodeFacts
 from hami_core.units import INT32_MAX
 from hami_core.wire.capacity import capacity_codec
+from hami_core.wire.fields import Fields, bad_field, json_list, json_placement, parse_bool
 
 _CSV_OLD, _CSV_NEW = 7, 9  # fields of a device; the old form lacks index and mode
 _CSV_MODE = "hami-core"  # what the old CSV form means by leaving the mode out
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
-# Go's strconv.ParseBool, which HAMi's readers use.
-_BOOLS = {
-    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
-}
-
-
-def parse_bool(text: str) -> bool | None:
-    """Read a boolean as HAMi's readers do, or None where it is not one."""
-    return _BOOLS.get(text)
-
-
-# ---- CSV -----------------------------------------------------------------------------------------------------------
 
 
 def decode_csv(text: str, *, family: str, what: str) -> tuple[Device, ...]:
@@ -75,14 +63,14 @@ def _csv_device(segment: str, family: str, what: str, number: int) -> Device:
 
     def number_of(index: int, name: str, low: int = 0) -> int:
         if _WHOLE.fullmatch(fields[index]) is None or not low <= int(fields[index]) <= INT32_MAX:
-            raise _field(what, at, name, f"must be a whole number, {low} to {INT32_MAX}", fields[index])
+            raise bad_field(what, at, name, f"must be a whole number, {low} to {INT32_MAX}", fields[index])
         return int(fields[index])
 
     if not fields[0]:
-        raise _field(what, at, "id", "must not be empty", fields[0])
+        raise bad_field(what, at, "id", "must not be empty", fields[0])
     healthy = parse_bool(fields[6])
     if healthy is None:
-        raise _field(what, at, "health", "must be true or false", fields[6])
+        raise bad_field(what, at, "health", "must be true or false", fields[6])
     new = len(fields) == _CSV_NEW
     return Device(
         uuid=fields[0],
@@ -101,13 +89,10 @@ def _csv_device(segment: str, family: str, what: str, number: int) -> Device:
 def _csv_fields(device: Device) -> str:
     for name, value in (("id", device.uuid), ("type", device.model), ("mode", device.mode)):
         if "," in value or ":" in value:
-            raise _field("CSV register", f"device {device.uuid}", name, "must not contain ',' or ':'", value)
+            raise bad_field("CSV register", f"device {device.uuid}", name, "must not contain ',' or ':'", value)
     health = "true" if device.healthy else "false"
     numbers = f"{device.slots},{device.memory_mib},{device.core_units}"
     return f"{device.uuid},{numbers},{device.model},{device.numa},{health},{device.index},{device.mode}"
-
-
-# ---- JSON ----------------------------------------------------------------------------------------------------------
 
 
 def decode_json(text: str, *, family: str, what: str) -> tuple[Device, ...]:
@@ -130,88 +115,6 @@ def encode_json(devices: Sequence[Device], *, custom: bool = False) -> str:
     return msgspec.json.encode([_json_entry(device, custom=custom) for device in devices]).decode()
 
 
-def json_list(text: str, what: str) -> list[Any]:
-    """Parse a JSON array; ``null`` is an empty one, as in Go.
-
-    Raises:
-        BadWire: not JSON, or not an array.
-    """
-    try:
-        data = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as err:
-        raise BadWire(what=what, problem=f"is not JSON: {err}") from err
-    if data is None:
-        return []
-    if not isinstance(data, list):
-        raise BadWire(what=what, problem=f"must be a JSON array; got {shown(data)}")
-    return data
-
-
-@attrs.frozen
-class Fields:
-    """The fields of one JSON object, read with types and bounds. Key case does not matter, as in Go."""
-
-    raw: Mapping[str, Any]
-    what: str
-    at: str
-
-    @classmethod
-    def of(cls, entry: object, what: str, at: str) -> Fields:
-        """Wrap `entry`.
-
-        Raises:
-            BadWire: not a JSON object.
-        """
-        if not isinstance(entry, Mapping):
-            raise BadWire(what=what, position=at, problem=f"must be a JSON object; got {shown(entry)}")
-        return cls({str(key).lower(): value for key, value in entry.items()}, what, at)
-
-    def whole(self, name: str, low: int = 0) -> int:
-        """A whole number from `low` to the int32 bound; 0 when absent."""
-        value = self.raw.get(name.lower())
-        if value is None:
-            return 0
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= INT32_MAX:
-            raise _field(self.what, self.at, name, f"must be a whole number, {low} to {INT32_MAX}", value)
-        return value
-
-    def text(self, name: str, *, needed: bool = False) -> str:
-        """A string; empty when absent."""
-        value = self.raw.get(name.lower())
-        if value is None:
-            value = ""
-        if not isinstance(value, str) or (needed and not value):
-            raise _field(self.what, self.at, name, "must be a string" + (", not empty" if needed else ""), value)
-        return value
-
-    def flag(self, name: str) -> bool:
-        """A boolean; false when absent."""
-        value = self.raw.get(name.lower())
-        if value is None:
-            return False
-        if not isinstance(value, bool):
-            raise _field(self.what, self.at, name, "must be true or false", value)
-        return value
-
-    def mapping(self, name: str) -> Mapping[str, Any]:
-        """An object; empty when absent."""
-        value = self.raw.get(name.lower())
-        if value is None:
-            return {}
-        if not isinstance(value, Mapping):
-            raise _field(self.what, self.at, name, "must be a JSON object", value)
-        return value
-
-    def entries(self, name: str) -> list[Fields]:
-        """An array of objects; empty when absent."""
-        value = self.raw.get(name.lower())
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            raise _field(self.what, self.at, name, "must be a JSON array", value)
-        return [Fields.of(entry, self.what, f"{self.at}, {name}[{i}]") for i, entry in enumerate(value)]
-
-
 def _json_device(fields: Fields, family: str) -> Device:
     return Device(
         uuid=fields.text("id", needed=True),
@@ -232,23 +135,11 @@ def _json_device(fields: Fields, family: str) -> Device:
 def _json_profile(fields: Fields) -> PartitionProfile:
     return PartitionProfile(
         name=fields.text("name", needed=True),
-        memory_mib=_at_least_one(fields, "memoryMB"),
+        memory_mib=fields.positive("memoryMB"),
         core_units=fields.whole("core"),
         slice_count=fields.whole("sliceCount"),
         placements=tuple(json_placement(entry) for entry in fields.entries("placements")),
     )
-
-
-def json_placement(fields: Fields) -> PartitionPlacement:
-    """Read ``{"start":0,"size":2}``."""
-    return PartitionPlacement(start=fields.whole("start"), size=_at_least_one(fields, "size"))
-
-
-def _at_least_one(fields: Fields, name: str) -> int:
-    value = fields.whole(name)
-    if value == 0:
-        raise _field(fields.what, fields.at, name, "must be 1 or more", value)
-    return value
 
 
 def _json_entry(device: Device, *, custom: bool) -> dict[str, Any]:
@@ -277,9 +168,6 @@ def _profile_entry(profile: PartitionProfile) -> dict[str, Any]:
         "sliceCount": profile.slice_count,
         "placements": [{"start": place.start, "size": place.size} for place in profile.placements],
     }
-
-
-# ---- the table-driven codec ----------------------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -317,7 +205,3 @@ def _distinct(devices: tuple[Device, ...], what: str) -> tuple[Device, ...]:
             raise BadWire(what=what, position=f"device {number}", problem=problem)
         seen.add(device.uuid)
     return devices
-
-
-def _field(what: str, at: str, name: str, wanted: str, found: object) -> BadWire:
-    return BadWire(what=what, position=f"{at}, field {name}", problem=f"{wanted}; got {shown(found)}")
