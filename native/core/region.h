@@ -1,0 +1,79 @@
+/*
+ * The shared region: one file per container, mapped by all its processes. Owns opening, creating, growing and checking
+ * it; the layout comes from region.toml (hami_region_layout.h, generated).
+ *
+ * File: header, device records, then segments of HAMI_REGION_SLOTS_PER_SEGMENT process slots each. Segments are only
+ * ever added, each is mapped once, slots never move. Creating and growing happen under a record lock that the kernel
+ * releases when its holder dies, waited for a bounded time; everything else is lock-free.
+ *
+ * The file may hold anything: nothing read from it is used as an index, size or pointer without a check, and what was
+ * checked is kept in private memory. A file that is not ours, of another major version, too short or not reachable is
+ * left as it is: attaching fails and the caller keeps books for itself alone.
+ */
+#ifndef HAMI_CORE_REGION_H
+#define HAMI_CORE_REGION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/effects.h"
+#include "hami_region_layout.h"
+
+/* 64 slots each: more processes than a machine can have. */
+#define HAMI_REGION_MAX_SEGMENTS 1024
+
+struct hami_region {
+  const struct hami_effects *effects;
+  char path[4096];
+  int fd;                             /* -1 while not attached */
+  struct hami_region_header *header;  /* NULL while not attached */
+  struct hami_region_device *devices; /* records are device_bytes apart, see hami_region_device_at */
+  uint32_t device_capacity;
+  uint32_t device_bytes;
+  uint32_t header_bytes; /* header and device records together, where the first segment starts */
+  uint32_t segment_bytes;
+  uint32_t segment_count; /* mapped so far */
+  uint32_t mapping;       /* process-local lock word for mapping new segments */
+  char *segments[HAMI_REGION_MAX_SEGMENTS];
+};
+
+/* A slot of the process table. `index` is its place over all segments. */
+struct hami_region_slot_at {
+  char *segment;
+  uint32_t index; /* over all segments */
+  uint32_t row;   /* within the segment */
+};
+
+/* Why attaching failed; for the log and tests. */
+enum hami_region_result {
+  HAMI_REGION_OK,
+  HAMI_REGION_UNREACHABLE, /* no such folder, no permission, not a regular file */
+  HAMI_REGION_BUSY,        /* someone is creating it and does not finish */
+  HAMI_REGION_FOREIGN,     /* not a region, or of another major version */
+  HAMI_REGION_DAMAGED,     /* sizes that cannot be true */
+};
+
+/*
+ * Opens `path`, creating it with room for at least `device_count` devices if it does not exist or is empty, or dates
+ * from before the last boot. The file's mode follows its folder's, so that whoever may write there can join.
+ */
+enum hami_region_result hami_region_attach(struct hami_region *region, const struct hami_effects *effects,
+                                           const char *path, uint32_t device_count);
+
+void hami_region_detach(struct hami_region *region);
+
+/* Maps segments added by others. False when the address space has no room: sums over it would be too small. */
+bool hami_region_map_new(struct hami_region *region);
+
+/* Adds a segment, unless another process just did. False after a bounded wait, or when the disk is full. */
+bool hami_region_grow(struct hami_region *region, uint32_t seen_count);
+
+/* False when the file became shorter than what is mapped; the mapping is then replaced by private memory, so that
+ * nothing faults, and the caller must stop using it. */
+bool hami_region_intact(struct hami_region *region);
+
+/* Record of a device, or NULL when the region has none of that number. */
+struct hami_region_device *hami_region_device_at(const struct hami_region *region, uint32_t device);
+
+#endif
