@@ -56,6 +56,9 @@ check: sync ## Format, lint, types, import contracts, C format, spelling
 	$(VENV)/clang-format --dry-run --Werror $$(git ls-files 'native/*.c' 'native/*.h')
 	$(VENV)/codespell $$(git ls-files '*.py' '*.md' '*.c' '*.h' '*.toml' '*.yaml' Makefile)
 
+proto: $(if $(findstring .boot,$(UV)),$(BOOT)/uv) ## Generate the services' code from proto/ (with Go there, the Go example's too)
+	$(UV) run --script proto/generate.py
+
 format: sync ## Apply the formatters
 	$(VENV)/ruff format .
 	$(VENV)/ruff check --fix .

@@ -1,0 +1,1 @@
+"""Generated code of the package `hami.fit.v1`: `make proto` writes it anew."""
