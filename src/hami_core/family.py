@@ -136,3 +136,4 @@ class Family:
     cards_per_pod: int | None = None  # Moore Threads: containers of a pod may share one card only
     runtime_class: str | None = None
     isolation: Isolation | None = None
+    settings: object = attrs.field(default=None, hash=False)  # the plugin's typed section; the core never looks inside

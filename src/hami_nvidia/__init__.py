@@ -1,0 +1,136 @@
+"""HAMi's plugin for NVIDIA GPUs: names, tables, and the few rules that are NVIDIA's own.
+
+What differs from the core's defaults: an absent count is filled in and a whole card takes all cores (`admit`), MIG
+cards are cut into profiles (`mig`), and cards can be chosen by how they are connected (`topology`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+
+from hami_core.behaviour import Admitter, Allocator, FitBehaviour, NodeCodec, PlacementWriter, Probe
+from hami_core.family import Family, Isolation, Quota, Resources, SelectorKeys, Units, WireNames
+from hami_core.hookspecs import hookimpl
+from hami_core.wire.device_config import ConfigSections
+from hami_nvidia.config import NvidiaConfig, read_config, settings_of
+
+VENDOR = "nvidia"
+
+WIRE = WireNames(
+    register="hami.io/node-nvidia-register",
+    handshake="hami.io/node-handshake",
+    to_allocate="hami.io/vgpu-devices-to-allocate",
+    allocated="hami.io/vgpu-devices-allocated",
+)
+SELECTORS = SelectorKeys(
+    allow_types="nvidia.com/use-gputype",
+    deny_types="nvidia.com/nouse-gputype",
+    allow_uuids="nvidia.com/use-gpuuuid",
+    deny_uuids="nvidia.com/nouse-gpuuuid",
+    numa_bind="nvidia.com/numa-bind",
+    mode="nvidia.com/vgpu-mode",
+)
+ISOLATION = Isolation(
+    library="lib/libhami_nvidia.so",
+    simulator_dir="lib/fake",
+    visible_env="CUDA_VISIBLE_DEVICES",
+    runtime_env="NVIDIA_VISIBLE_DEVICES",
+)
+
+
+def nvidia_family(settings: NvidiaConfig) -> Family:
+    """The one NVIDIA family, under the names that `settings` gives its resources."""
+    return Family(
+        name="NVIDIA",
+        vendor=VENDOR,
+        resources=Resources(
+            count=settings.resource_count_name,
+            memory=settings.resource_memory_name or None,
+            memory_percent=settings.resource_memory_percentage_name or None,
+            cores=settings.resource_core_name or None,
+            priority=settings.resource_priority_name or None,
+        ),
+        wire=WIRE,
+        units=Units(
+            memory_factor=max(1, settings.memory_factor),
+            default_memory_mib=settings.default_memory or None,
+            default_cores=settings.default_cores,
+            default_count=settings.default_gpu_num or None,
+        ),
+        selectors=SELECTORS,
+        quota=Quota.FIT,
+        runtime_class=settings.runtime_class_name or None,
+        isolation=ISOLATION,
+        settings=settings,
+    )
+
+
+@hookimpl
+def hami_families(config: ConfigSections) -> Iterable[Family]:
+    """One family; its names come from the ``nvidia`` section."""
+    return (nvidia_family(read_config(config)),)
+
+
+@hookimpl
+def hami_machines() -> Iterable[Path]:
+    """The machine files of this package."""
+    folder = Path(str(files(__name__))) / "machines"
+    return sorted(folder.glob("*.json"))
+
+
+@hookimpl
+def hami_probe(vendor: str) -> Probe | None:
+    """NVML, in a child process."""
+    if vendor != VENDOR:
+        return None
+    from hami_nvidia.probe import probe  # noqa: PLC0415 - a scheduler loads this plugin without NVML
+
+    return probe
+
+
+@hookimpl
+def hami_node_codec(family: Family) -> NodeCodec | None:
+    """The register table, with the scores of pairs of cards beside it."""
+    from hami_nvidia.topology import ScoredCodec  # noqa: PLC0415 - `hami --help` loads every plugin
+
+    return ScoredCodec(family)
+
+
+@hookimpl
+def hami_admit(family: Family) -> Admitter | None:
+    """HAMi's rules for a GPU container."""
+    from hami_nvidia.admit import NvidiaAdmit  # noqa: PLC0415
+
+    return NvidiaAdmit(family)
+
+
+@hookimpl
+def hami_fit(family: Family) -> FitBehaviour | None:
+    """MIG partitions and the topology-aware choice of cards."""
+    from hami_nvidia.mig import MigPartitioner  # noqa: PLC0415
+    from hami_nvidia.topology import choose_connected, wants_topology  # noqa: PLC0415
+
+    settings = settings_of(family)
+    return FitBehaviour(
+        partitioner=MigPartitioner(settings.mig_profile_allowlist),
+        chooser=choose_connected,
+        chooses=wants_topology,
+    )
+
+
+@hookimpl
+def hami_place(family: Family) -> PlacementWriter | None:  # noqa: ARG001 - one writer serves the one family
+    """The reservation of MIG partitions."""
+    from hami_nvidia.mig import write_partitions  # noqa: PLC0415
+
+    return write_partitions
+
+
+@hookimpl
+def hami_allocate(family: Family) -> Allocator | None:
+    """The environment and mounts that hold a container to its share."""
+    from hami_nvidia.allocate import NvidiaAllocate  # noqa: PLC0415
+
+    return NvidiaAllocate(family)
