@@ -41,7 +41,7 @@ size_t hami_core_processes(int device, struct hami_ledger_row *rows, size_t size
 /* Time. */
 bool hami_core_paces(int device);
 uint64_t hami_core_admit(int device, uint64_t estimate_ns);
-void hami_core_settle(int device, uint64_t charged_ns, uint64_t measured_ns);
+void hami_core_settle(int device, uint64_t charged_ns, uint64_t measured_ns, uint32_t launches);
 void hami_core_observe_others(int device, bool busy);
 uint64_t hami_core_busy_ns(int device);
 

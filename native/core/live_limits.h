@@ -21,16 +21,19 @@ struct hami_live_limits {
   char region[HAMI_PATH_SIZE];   /* fixed at the first reading */
   struct hami_file_version seen; /* only touched under `refreshing` */
   uint64_t checked_ns;
-  uint32_t refreshing;
+  uint32_t refreshing; /* a turn, see turn.h */
   uint32_t device_count;
   uint32_t policy;
   uint32_t priority;
   uint32_t oversubscribe;
+  uint32_t named[HAMI_LIMITS_MAX_DEVICES]; /* the uuid is complete */
   char uuids[HAMI_LIMITS_MAX_DEVICES][HAMI_UUID_SIZE];
   uint64_t memory_bytes[HAMI_LIMITS_MAX_DEVICES];
   uint32_t core_percent[HAMI_LIMITS_MAX_DEVICES];
   uint32_t contention[HAMI_LIMITS_MAX_DEVICES];
   uint32_t yields[HAMI_LIMITS_MAX_DEVICES];
+  struct hami_limits scratch; /* only touched under `refreshing`, like the text */
+  char text[HAMI_LIMITS_MAX_FILE_BYTES];
 };
 
 /* Finds and reads the limits. False: none are set anywhere, and the library has nothing to do. Called once, before

@@ -39,10 +39,12 @@ bool hami_pacing_limits(struct hami_pacing *pacing, int device);
  */
 uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device, uint64_t estimate_ns);
 
-/* After the launch: what it took. `charged_ns` is hami_pacing_admit's answer. Several launches may be settled as one,
- * by the sums. Call it for unlimited launches too: it is how activity is counted. A launch the driver refused settles
- * as 0. */
-void hami_pacing_settle(struct hami_pacing *pacing, int device, uint64_t charged_ns, uint64_t measured_ns);
+/*
+ * After `launches` launches, together: what they took. `charged_ns` is the sum of hami_pacing_admit's answers. Call it
+ * for unlimited launches too: it is how activity is counted. Launches the driver refused settle as 0 ns of 0 launches.
+ */
+void hami_pacing_settle(struct hami_pacing *pacing, int device, uint64_t charged_ns, uint64_t measured_ns,
+                        uint32_t launches);
 
 /* Tells whether others work on `device`, as far as the vendor's counters show. Wanted about every 100 ms while
  * launching; the host's word in the limits file, where there is one, counts more. */
