@@ -1,0 +1,104 @@
+"""`hami devices`: the accelerators of this host or of a simulated machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hami_core.cli.options import machine_of, simulate_option
+from hami_core.cli.output import emit, format_option, plain, short_uuid, table
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from hami_core.local.sight import Card, Sight
+
+FAILED = 1
+
+
+@click.command(epilog="Example: hami devices --simulate a40x2 -o json")
+@click.option("--vendor", metavar="V", help="Only this vendor, such as nvidia.")
+@simulate_option
+@format_option
+def devices(vendor: str | None, simulate: str | None, output: str) -> int:
+    """List the accelerators: vendor, index, uuid, model, memory, cores, NUMA node, health and links.
+
+    A vendor whose driver is not installed is one quiet line; a driver that does not answer is an error of that vendor
+    alone, and exit code 1.
+    """
+    from hami_core.local.sight import look_at
+    from hami_core.registry import load_registry
+
+    registry = load_registry()
+    sight = look_at(machine_of(simulate, registry), registry, vendor)
+    emit(_as_dict(sight), output, lambda console: _tables(sight, console))
+    for name, problem in sorted(sight.failed.items()):
+        click.echo(f"hami: {name}: {problem}", err=True)
+    return FAILED if sight.failed else 0
+
+
+def _as_dict(sight: Sight) -> dict[str, Any]:
+    return {
+        "machine": sight.machine.name,
+        "simulated": sight.machine.file is not None,
+        "devices": [_card(card) for card in sight.cards],
+        "missing": dict(sorted(sight.missing.items())),
+        "failed": dict(sorted(sight.failed.items())),
+    }
+
+
+def _card(card: Card) -> dict[str, Any]:
+    probed = card.probed
+    return {
+        "vendor": card.vendor,
+        "family": card.device.family,
+        "index": probed.index,
+        "uuid": probed.uuid,
+        "model": probed.model,
+        "memory_mib": probed.memory_mib,
+        "memory_used_mib": probed.memory_used_mib,
+        "core_units": probed.core_units,
+        "numa": probed.numa,
+        "healthy": probed.healthy,
+        "health_note": probed.health_note or None,
+        "mode": probed.mode,
+        "links": [{"peer_uuid": link.peer_uuid, "kind": link.kind, "count": link.count} for link in probed.links],
+    }
+
+
+def _tables(sight: Sight, console: Console) -> list[RenderableType]:
+    shown: list[RenderableType] = []
+    if sight.cards:
+        made = table(
+            "VENDOR", "#", "UUID", "MODEL", "MEMORY", "CORES", "NUMA", "HEALTH", "LINKS",
+            right=("#", "MEMORY", "CORES", "NUMA"), fold=("MODEL", "LINKS"),
+        )  # fmt: skip
+        for card in sight.cards:
+            probed = card.probed
+            made.add_row(
+                plain(card.vendor),
+                str(probed.index),
+                short_uuid(probed.uuid, console),
+                plain(probed.model),
+                "unknown" if probed.memory_mib is None else f"{probed.memory_mib} MiB",
+                str(probed.core_units),
+                plain(probed.numa),
+                "ok" if probed.healthy else f"[red]{plain(probed.health_note or 'unhealthy')}[/red]",
+                plain(_links(card, sight)),
+            )
+        shown.append(made)
+    elif not sight.failed:
+        shown.append(f"no devices on {plain(sight.machine.name)}")
+    shown.extend(f"[dim]{plain(name)}: {plain(note)}[/dim]" for name, note in sorted(sight.missing.items()))
+    return shown
+
+
+def _links(card: Card, sight: Sight) -> str:
+    """Peers by their index: ``nvlink x4 to 1``; a link to a card that is not listed keeps its UUID."""
+    index_of = {other.probed.uuid: str(other.probed.index) for other in sight.cards}
+    texts = []
+    for link in card.probed.links:
+        times = f" x{link.count}" if link.count > 1 else ""
+        texts.append(f"{link.kind}{times} to {index_of.get(link.peer_uuid, link.peer_uuid)}")
+    return ", ".join(texts)

@@ -1,0 +1,72 @@
+"""What a command finds inside its lease: the limits file, the place of the region, the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from hami_core.behaviour import AllocationContext
+from hami_core.errors import HamiError
+from hami_core.isolation.limits import render_limits
+from hami_core.local.lease import Lease
+from hami_core.local.machine import Machine
+from hami_core.local.sight import Card
+from hami_core.local.state import is_shared
+from hami_core.packaged import package_of, packaged
+from hami_core.registry import Registry
+
+LIMITS = "limits"
+REGION = "region"
+
+
+class NoIsolation(HamiError):
+    """A family without an isolation library: nothing would hold a command to its share."""
+
+
+def furnish(
+    lease: Lease,
+    cards: tuple[Card, ...],
+    folder: Path,
+    *,
+    machine: Machine,
+    registry: Registry,
+    base: Mapping[str, str],
+) -> dict[str, str]:
+    """Make the folder of a lease with its read-only limits file; return the whole environment of its command.
+
+    Raises:
+        NoIsolation: the vendor has no isolation library.
+        NotInstalled: the library, or the driver doubles of a simulated machine, are not there.
+    """
+    loaded = registry.family(lease.family)
+    isolation = loaded.family.isolation
+    if isolation is None or loaded.allocate is None:
+        raise NoIsolation(f"{lease.family} cards have no isolation library; hami run cannot hold a command to a share")
+    library = packaged(package_of(loaded, registry), isolation.library)
+    context = AllocationContext(
+        shares=lease.shares,
+        devices={card.device.uuid: card.device for card in cards},
+        limits_file=folder / LIMITS,
+        region_file=folder / REGION,
+        priority=lease.priority,
+        oversubscribe=lease.oversubscribe,
+    )
+    folder.mkdir(mode=0o700)
+    if is_shared(folder.parent):
+        folder.chmod(0o755)  # others may look (`hami ps`), only the owner changes
+    _write_read_only(context.limits_file, render_limits(context))
+    return {
+        **base,
+        **machine.simulation(registry),
+        **loaded.allocate(context).env,
+        "LD_PRELOAD": os.pathsep.join([str(library), *base.get("LD_PRELOAD", "").split()]),
+    }
+
+
+def _write_read_only(file: Path, text: str) -> None:
+    """Write a file that appears complete or not at all, and that its reader cannot change by mistake."""
+    draft = file.with_name(f"{file.name}.new")
+    draft.write_text(text, encoding="utf-8")
+    draft.chmod(0o444)
+    draft.rename(file)

@@ -1,0 +1,95 @@
+"""The machine that shares are taken of: this host, or a simulated one that exists only as a file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+import msgspec
+
+from hami_core.errors import BadConfig, UnknownName
+from hami_core.local.state import state_dir
+from hami_core.packaged import package_of, packaged
+from hami_core.registry import LoadedFamily, Registry
+
+_DIGEST = 8  # hex digits; tells an edited machine file from the machine it was
+
+
+class _MachineFile(msgspec.Struct, frozen=True):
+    """What the local host reads of a machine file; the driver doubles read the rest."""
+
+    name: str
+    vendor: str
+
+
+@attrs.frozen(kw_only=True)
+class Machine:
+    """A machine by name, the state folder of its leases, and for a simulated one its file and vendor."""
+
+    name: str
+    folder: Path
+    file: Path | None = None
+    vendor: str | None = None
+
+    def simulation(self, registry: Registry) -> Mapping[str, str]:
+        """Environment that puts the driver doubles of a simulated machine in the drivers' place; else empty.
+
+        Raises:
+            NotInstalled: the doubles of this vendor are not there.
+        """
+        if self.file is None:
+            return {}
+        folders = [
+            str(packaged(package_of(family, registry), family.family.isolation.simulator_dir))
+            for family in families_of(registry, self.vendor)
+            if family.family.isolation is not None and family.family.isolation.simulator_dir
+        ]
+        searched = os.environ.get("LD_LIBRARY_PATH", "")
+        return {
+            "HAMI_FAKE_MACHINE": str(self.file),
+            "HAMI_FAKE_STATE": str(self.folder / "driver-state"),
+            "LD_LIBRARY_PATH": os.pathsep.join([*dict.fromkeys(folders), *([searched] if searched else [])]),
+        }
+
+
+def this_host() -> Machine:
+    """The machine this process runs on."""
+    return Machine(name=socket.gethostname(), folder=state_dir() / "real")
+
+
+def simulated(name: str, registry: Registry) -> Machine:
+    """A simulated machine: the name of a shipped one, or the path of a machine file.
+
+    Raises:
+        UnknownName: neither a shipped machine nor a file.
+        BadConfig: the file cannot be read or is not a machine.
+        UnknownName: no installed plugin serves its vendor.
+    """
+    file = registry.machine_files.get(name)
+    if file is None:
+        file = Path(name).absolute()
+        if not (name.endswith(".json") or "/" in name):
+            raise UnknownName(kind="simulated machine", name=name, known=tuple(registry.machine_files))
+    try:
+        content = file.read_bytes()
+    except OSError as err:
+        raise BadConfig(file=str(file), problem=f"cannot be read: {err.strerror}") from err
+    try:
+        read = msgspec.json.decode(content, type=_MachineFile)
+    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+        raise BadConfig(file=str(file), problem=f"is not a machine file: {err}") from err
+    if read.vendor not in registry.vendors:
+        raise UnknownName(kind=f"plugin for the vendor of {file}", name=read.vendor, known=tuple(registry.vendors))
+    # Two files may carry one name, and a file may change; each of these is a machine with books of its own.
+    label = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in read.name)
+    folder = state_dir() / "simulated" / f"{label}-{hashlib.sha256(content).hexdigest()[:_DIGEST]}"
+    return Machine(name=read.name, folder=folder, file=file, vendor=read.vendor)
+
+
+def families_of(registry: Registry, vendor: str | None) -> tuple[LoadedFamily, ...]:
+    """Families of a vendor, or of all vendors, sorted by name."""
+    return tuple(loaded for loaded in registry.families.values() if vendor in (None, loaded.family.vendor))

@@ -1,0 +1,99 @@
+"""What a machine has: every vendor's probe, run in a child, as devices that shares can be taken of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import attrs
+
+from hami_core.behaviour import ProbedDevice, ProbeReport
+from hami_core.errors import ProbeFailed, UnknownName
+from hami_core.local.machine import Machine, families_of
+from hami_core.model import Device
+from hami_core.probing import probe_vendor
+from hami_core.registry import Registry
+
+SLOTS_PER_CARD = 10
+"""How many leases may share a card, as HAMi's device plugin has it by default (deviceSplitCount)."""
+
+
+@attrs.frozen(kw_only=True)
+class Card:
+    """A card as its driver reports it, and as the fit engine counts it."""
+
+    vendor: str
+    probed: ProbedDevice
+    device: Device
+
+
+@attrs.frozen(kw_only=True)
+class Sight:
+    """The cards of a machine. `missing` and `failed` say, by vendor, what is not installed or did not answer."""
+
+    machine: Machine
+    cards: tuple[Card, ...] = ()
+    missing: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    failed: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+
+    def of(self, vendor: str) -> tuple[Card, ...]:
+        """The cards of one vendor."""
+        return tuple(card for card in self.cards if card.vendor == vendor)
+
+
+def look_at(machine: Machine, registry: Registry, vendor: str | None = None) -> Sight:
+    """Probe `machine` for the devices of one vendor, or of every vendor that can be probed.
+
+    Raises:
+        UnknownName: no plugin serves `vendor`, or it does not serve this simulated machine.
+    """
+    served = tuple(registry.vendors) if machine.vendor is None else (machine.vendor,)
+    if vendor is not None and vendor not in served:
+        raise UnknownName(kind=f"vendor on {machine.name}", name=vendor, known=served)
+    environ = {**os.environ, **machine.simulation(registry)}
+    cards: list[Card] = []
+    missing: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    for name in served if vendor is None else (vendor,):
+        try:
+            report = probe_vendor(registry, name, environ=environ)
+        except ProbeFailed as err:
+            failed[name] = str(err)
+            continue
+        if report is None:
+            continue
+        if report.driver is None and report.missing:
+            missing[name] = report.missing
+        cards += _cards(report, registry)
+    return Sight(machine=machine, cards=tuple(cards), missing=missing, failed=failed)
+
+
+def _cards(report: ProbeReport, registry: Registry) -> list[Card]:
+    made = []
+    for probed in sorted(report.devices, key=lambda found: (found.index, found.uuid)):
+        device = Device(
+            uuid=probed.uuid,
+            family=_family_of(probed, report.vendor, registry),
+            model=probed.model,
+            index=probed.index,
+            # A card whose memory the driver would not tell is shown, but nothing can be promised of it.
+            memory_mib=probed.memory_mib or 0,
+            core_units=probed.core_units,
+            slots=SLOTS_PER_CARD,
+            numa=probed.numa or 0,
+            healthy=probed.healthy and probed.memory_mib is not None,
+            mode=probed.mode,
+        )
+        made.append(Card(vendor=report.vendor, probed=probed, device=device))
+    return made
+
+
+def _family_of(probed: ProbedDevice, vendor: str, registry: Registry) -> str:
+    """The vendor's family, or of several the one the probe names."""
+    names = [loaded.family.name for loaded in families_of(registry, vendor)]
+    if len(names) == 1:
+        return names[0]
+    named = str(probed.custom.get("family", ""))
+    if named not in names:
+        raise ProbeFailed(f"{vendor} device {probed.uuid} ({probed.model}) is of no family of {', '.join(names)}")
+    return named
