@@ -37,7 +37,7 @@ def python(out: Path) -> None:
 
 
 def go(out: Path) -> None:
-    """Write the Go package `fitv1` into `out`, with the plugins that the example's go.mod pins."""
+    """Write the Go package `fitv1` under `out`, with the plugins that the example's go.mod pins."""
     proto = "hami/fit/v1/fit.proto"
     tools = {name: tool(name) for name in GO_TOOLS}
     run(
@@ -65,16 +65,22 @@ def run(*arguments: str) -> None:
 
 
 def main() -> None:
-    """Regenerate in place, or elsewhere for a comparison."""
+    """Regenerate everything in place, or only what is asked for, elsewhere, for a comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python-out", type=Path, default=ROOT / "src", help="default: src")
-    parser.add_argument("--go-out", type=Path, help="default: examples/embed/go, where Go is installed")
+    parser.add_argument("--python-out", type=Path, metavar="FOLDER", help="write only the Python code, under FOLDER")
+    parser.add_argument("--go-out", type=Path, metavar="FOLDER", help="write only the Go code, under FOLDER")
     options = parser.parse_args()
-    python(options.python_out)
-    if options.go_out or shutil.which("go"):
-        go(options.go_out or GO_MODULE)
+    if options.python_out:
+        python(options.python_out)
+    if options.go_out:
+        go(options.go_out)
+    if options.python_out or options.go_out:
+        return
+    python(ROOT / "src")
+    if shutil.which("go"):
+        go(GO_MODULE)
     else:
-        print(f"go is not installed: the Go code in {GO_MODULE.relative_to(ROOT)} is left as it is", file=sys.stderr)
+        print(f"go is not installed: {GO_MODULE.relative_to(ROOT)} is left as it is", file=sys.stderr)
 
 
 if __name__ == "__main__":
