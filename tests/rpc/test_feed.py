@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.rpc.loop import in_loop
 
 from hami_core.rpc.feed import Feed, FellBehind, Subscription
-from tests.rpc.loop import in_loop
 
 
 async def read(subscription: Subscription[int]) -> list[int]:
