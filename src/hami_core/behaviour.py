@@ -156,7 +156,8 @@ class Candidate:
 class Chooser(Protocol):
     """Picks `request.count` of the fitting cards, where the first ones in policy order are not the best (topology).
 
-    Candidates come most preferred first. Returning None rejects the node for this container (`Reason.TOO_FEW`).
+    Called when at least `request.count` cards fit. Candidates come most preferred first. Returning fewer than were asked
+    for, or None, rejects the node for this container: the tally then reads ``<returned>/<asked> AllocatedCards...``.
     """
 
     def __call__(
@@ -177,7 +178,10 @@ class Partitioner(Protocol):
 class NodeScorer(Protocol):
     """Adds to a node's score once the cards are known (Ascend network groups). At most `ceiling` per container."""
 
-    ceiling: float
+    @property
+    def ceiling(self) -> float:
+        """The most that one container can add."""
+        ...
 
     def __call__(self, placement: Placement, uses: Mapping[str, DeviceUse], request: PodRequest) -> float:
         """Return what to add to the node's score; `uses` is by device uuid, from before this pod."""
@@ -188,9 +192,11 @@ class NodeScorer(Protocol):
 class FitBehaviour:
     """A family's share of the fit loop beyond its table. Pure functions; called in the scheduler's hot path.
 
-    `chooses` and `applies` let the engine keep its vector path for pods that need none of this.
+    `gate` refuses a node for a container before any card is looked at (a mode the node does not offer). `chooses` lets
+    the engine keep its vector path for pods whose cards the policy alone picks.
     """
 
+    gate: Callable[[DeviceRequest, FitContext], Reason | None] | None = None
     rules: tuple[Rule, ...] = ()
     chooser: Chooser | None = None
     chooses: Callable[[PodRequest, DeviceRequest], bool] = lambda _pod, _request: False

@@ -1,0 +1,115 @@
+"""Iluvatar CoreX.
+
+What differs from other vendors: a family for each chip, from a list in the configuration; memory is asked for in
+pieces of 256 MiB; the vendor's gpu-manager counts cores over all cards of a container and finds the container by the
+value of an environment variable, so admission writes both.
+
+Facts: wire contract sections 1.1, 2 and 4.4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import attrs
+import msgspec
+
+from hami_core.behaviour import Edits
+from hami_core.family import Family, RegisterForm, Resources, SelectorKeys, Units, WireNames
+from hami_core.hookspecs import hookimpl
+from hami_core.requests import TableRequest, where
+from hami_core.units import whole_number
+
+if TYPE_CHECKING:
+    from hami_core.behaviour import Admitter, RequestParser
+    from hami_core.objects import ContainerFacts, PodFacts
+    from hami_core.wire.device_config import ConfigSections
+
+VENDOR = "iluvatar"
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+_CONTAINER_ENV = "SOL_CONTINER_NAME"  # the spelling that gpu-manager reads
+_CARD_CORES = 100
+
+CHIPS = ("MR-V100", "MR-V50", "BI-V150", "BI-V100")
+UNITS = Units(memory_unit_mib=256, cores_per_card=_CARD_CORES)
+
+
+class ChipConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """One entry of the ``iluvatars`` section of the device configuration."""
+
+    chip_name: Name
+    common_word: Name
+    resource_count_name: Name
+    resource_memory_name: Name
+    resource_core_name: Name
+
+
+def builtin_chips() -> tuple[ChipConfig, ...]:
+    """The chips of a configuration that has no ``iluvatars`` section."""
+    return tuple(
+        ChipConfig(
+            chip_name=chip,
+            common_word=chip,
+            resource_count_name=f"iluvatar.ai/{chip}-vgpu",
+            resource_memory_name=f"iluvatar.ai/{chip}.vMem",
+            resource_core_name=f"iluvatar.ai/{chip}.vCore",
+        )
+        for chip in CHIPS
+    )
+
+
+@hookimpl
+def hami_families(config: ConfigSections) -> tuple[Family, ...]:
+    """A family for each chip."""
+    chips = config.entries("iluvatars", ChipConfig)
+    return tuple(_family(chip) for chip in (builtin_chips() if chips is None else chips))
+
+
+def _family(chip: ChipConfig) -> Family:
+    word = chip.common_word
+    return Family(
+        name=word,
+        vendor=VENDOR,
+        resources=Resources(
+            count=chip.resource_count_name, memory=chip.resource_memory_name, cores=chip.resource_core_name
+        ),
+        units=UNITS,
+        wire=WireNames(
+            register=f"hami.io/node-{word}-register",
+            register_form=RegisterForm.CSV,
+            handshake=f"hami.io/node-handshake-{word}",
+            to_allocate=f"hami.io/{word}-devices-to-allocate",
+            allocated=f"hami.io/{word}-devices-allocated",
+        ),
+        selectors=SelectorKeys(allow_uuids=f"hami.io/use-{word}-uuid", deny_uuids=f"hami.io/no-use-{word}-uuid"),
+    )
+
+
+@hookimpl
+def hami_admit(family: Family) -> Admitter:
+    """What gpu-manager needs to find in the pod."""
+    return GpuManagerEdits(family=family)
+
+
+@hookimpl
+def hami_request(family: Family) -> RequestParser:
+    """The table's rules, for cores that admission wrote for all cards."""
+    return TableRequest(family, cores_scale=True)
+
+
+@attrs.frozen(kw_only=True)
+class GpuManagerEdits:
+    """Writes the container's name into its environment, and the cores of all cards where there are several."""
+
+    family: Family
+
+    def __call__(self, pod: PodFacts, container: ContainerFacts) -> Edits:
+        """Edits for `container`. Raises BadQuantity for a malformed count."""
+        resources = self.family.resources
+        asked = container.limits.get(resources.count)
+        if asked is None:
+            return Edits()
+        count = whole_number(asked, where=where(pod, container, resources.count))
+        assert resources.cores is not None
+        limits = {resources.cores: str(_CARD_CORES * count)} if count > 1 else {}
+        return Edits(found=True, limits=limits, env={_CONTAINER_ENV: container.name})

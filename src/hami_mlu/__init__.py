@@ -1,0 +1,121 @@
+"""Cambricon MLU.
+
+What differs from other vendors: cards register nothing and are derived from the node's capacity; memory is asked for
+in pieces of 256 MiB; a request without cores takes the whole card; Cambricon's own device plugin (mode dynamic-smlu)
+makes the hardware instance from two pod annotations, and serialises binds by a lock annotation of its own.
+
+Facts: wire contract sections 1.1, 1.5 and 4.2; Cambricon/cambricon-k8s-device-plugin, pkg/nodeLabel (model label).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import attrs
+import msgspec
+
+from hami_core.family import Family, NodeLock, Quota, RegisterForm, Resources, SelectorKeys, Units, WireNames
+from hami_core.hookspecs import hookimpl
+from hami_core.model import Device, Placement, PodRequest
+from hami_core.wire.capacity import capacity_codec
+
+if TYPE_CHECKING:
+    from hami_core.behaviour import NodeCodec, PlacementWriter
+    from hami_core.objects import NodeFacts
+    from hami_core.wire.device_config import ConfigSections
+
+VENDOR = "mlu"
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+_UNIT_MIB = 256  # the device plugin's min-dsmlu-unit
+_MODEL_LABEL = "Model"  # written by the device plugin: the model of the node's first card, such as "MLU370-X8"
+
+WIRE = WireNames(
+    register_form=RegisterForm.CAPACITY,
+    to_allocate="hami.io/cambricon-mlu-devices-to-allocate",
+    allocated="hami.io/cambricon-mlu-devices-allocated",
+    lock=NodeLock.DSMLU,
+)
+SELECTORS = SelectorKeys(
+    allow_types="cambricon.com/use-mlutype",
+    deny_types="cambricon.com/nouse-mlutype",
+    allow_uuids="cambricon.com/use-gpuuuid",
+    deny_uuids="cambricon.com/nouse-gpuuuid",
+)
+UNITS = Units(memory_unit_mib=_UNIT_MIB, default_cores=100)
+
+
+class CambriconConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The ``cambricon`` section of the device configuration."""
+
+    resource_count_name: Name = "cambricon.com/vmlu"
+    resource_memory_name: Name = "cambricon.com/mlu.smlu.vmemory"
+    resource_core_name: Name = "cambricon.com/mlu.smlu.vcore"
+
+
+@hookimpl
+def hami_families(config: ConfigSections) -> tuple[Family, ...]:
+    """One family for every MLU model."""
+    section = config.section("cambricon", CambriconConfig)
+    return (
+        Family(
+            name="MLU",
+            vendor=VENDOR,
+            resources=Resources(
+                count=section.resource_count_name,
+                memory=section.resource_memory_name,
+                cores=section.resource_core_name,
+            ),
+            units=UNITS,
+            wire=WIRE,
+            selectors=SELECTORS,
+            quota=Quota.FIT,
+        ),
+    )
+
+
+@hookimpl
+def hami_node_codec(family: Family) -> NodeCodec:
+    """Cards from capacity, with the model from the device plugin's label."""
+    return LabelledCapacity(cards=capacity_codec(family, id_stem="cambricon-mlu"))
+
+
+@hookimpl
+def hami_place(family: Family) -> PlacementWriter:
+    """The annotations that Cambricon's device plugin makes an instance from."""
+    return InstanceProfile(family=family)
+
+
+@attrs.frozen(kw_only=True)
+class LabelledCapacity:
+    """Capacity says how many cards there are, the label says which model; both are the node's, not the card's."""
+
+    cards: NodeCodec
+
+    def decode(self, node: NodeFacts) -> tuple[Device, ...]:
+        """The node's cards. Raises BadWire as the capacity codec does."""
+        model = node.labels.get(_MODEL_LABEL, "")
+        # Any vendor may write a label of so plain a name; only Cambricon's models begin so.
+        if not model.startswith("MLU"):
+            return self.cards.decode(node)
+        return tuple(attrs.evolve(card, model=model) for card in self.cards.decode(node))
+
+
+@attrs.frozen(kw_only=True)
+class InstanceProfile:
+    """Says which instance to make: slot, cores and memory of the first card of the first container that has one."""
+
+    family: Family
+
+    def __call__(
+        self, placement: Placement, devices: Mapping[str, Device], pod: PodRequest, now_ns: int
+    ) -> Mapping[str, str]:
+        """The profile, and the mark that the device plugin flips once the instance is made."""
+        first = next((shares[0] for shares in placement.shares_of(self.family.name) if shares), None)
+        if first is None:
+            return {}
+        slot = devices[first.uuid].index
+        return {
+            "CAMBRICON_DSMLU_PROFILE": f"{slot}_{first.core_units}_{first.memory_mib // _UNIT_MIB}",
+            "CAMBRICON_DSMLU_ASSIGNED": "false",
+        }
