@@ -211,22 +211,22 @@ def _open(file: Path) -> sqlite3.Connection:
                 _share(file, Path(lock.name))
             else:
                 file.chmod(0o600)
-            db.execute("PRAGMA foreign_keys = ON")
-            db.execute("PRAGMA journal_mode = WAL")
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-            elif version != _VERSION:
-                raise _foreign(file, version)
+            _prepare(db, file)
         except BaseException:
             db.close()
             raise
     return db
 
 
-def _foreign(file: Path, version: int) -> LeaseBooksUnusable:
-    formats = f"format {version}, this one reads {_VERSION}"
-    return LeaseBooksUnusable(f"{file} was written by another HAMi ({formats}); upgrade hami-core")
+def _prepare(db: sqlite3.Connection, file: Path) -> None:
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA journal_mode = WAL")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+    elif version != _VERSION:
+        formats = f"format {version}, this one reads {_VERSION}"
+        raise LeaseBooksUnusable(f"{file} was written by another HAMi ({formats}); upgrade hami-core")
 
 
 def _share(*files: Path) -> None:
