@@ -121,6 +121,16 @@ def read_pod(item: Mapping[str, Any]) -> PodFacts:
     )
 
 
+def object_name(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Namespace and name of any object; the namespace ``default`` where it has none.
+
+    Raises:
+        BadWire: no usable ``metadata.name``.
+    """
+    metadata = _map(item, "metadata")
+    return _text(metadata, "namespace") or "default", _name(item, metadata)
+
+
 def items(document: object) -> Iterator[Mapping[str, Any]]:
     """Flatten a document (object, List, or sequence of either) into objects; anything else yields nothing."""
     if isinstance(document, Mapping):
