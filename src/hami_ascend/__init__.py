@@ -19,10 +19,10 @@ import msgspec
 from hami_ascend.admission import TemplateEdits, template_for, wants_soft_mode
 from hami_ascend.config import ChipConfig, ChipSettings, VnpuConfig, settings_of
 from hami_ascend.topology import RingScore, choose_cards, wants_topology
-from hami_core.behaviour import FitBehaviour, FitContext, Rule
+from hami_core.behaviour import FitBehaviour, FitContext
 from hami_core.family import Family, Resources, SelectorKeys, Template, Units, WireNames
 from hami_core.hookspecs import hookimpl
-from hami_core.model import Device, DeviceRequest, DeviceShare, DeviceUse, Placement, PodRequest
+from hami_core.model import Device, DeviceRequest, DeviceShare, Placement, PodRequest
 from hami_core.verdict import Reason
 
 if TYPE_CHECKING:
@@ -86,17 +86,18 @@ def hami_fit(family: Family) -> FitBehaviour:
     """Soft mode only where the node has it; several cards by ring and module."""
     settings = settings_of(family)
 
-    def node_has_mode(use: DeviceUse, request: DeviceRequest, context: FitContext) -> bool:
+    def missing_mode(request: DeviceRequest, context: FitContext) -> Reason | None:
         if not wants_soft_mode(context.pod.annotations):
-            return True
+            return None
         said = context.node.annotations.get(_NODE_MODE)
-        return settings.soft_mode if said is None else said == "true"
+        offered = settings.soft_mode if said is None else said == "true"
+        return None if offered else Reason.MODE
 
     def core_total(device: Device, context: FitContext) -> int:
         return _SOFT_CORES if wants_soft_mode(context.pod.annotations) else device.core_units
 
     return FitBehaviour(
-        rules=(Rule(reason=Reason.MODE, test=node_has_mode),),
+        gate=missing_mode,
         chooser=choose_cards(settings),
         chooses=wants_topology(settings),
         node_scorer=RingScore(family=family) if settings.has_rings else None,

@@ -32,19 +32,16 @@ def choose_cards(settings: ChipSettings) -> Chooser:
     return _modules if settings.in_pairs else _rings
 
 
-def _modules(
-    candidates: Sequence[Candidate], request: DeviceRequest, context: FitContext
-) -> Sequence[Candidate] | None:
-    """Complete modules only, in the order their first card comes in."""
+def _modules(candidates: Sequence[Candidate], request: DeviceRequest, context: FitContext) -> Sequence[Candidate]:
+    """Complete modules only, in the order their first card comes in; fewer than asked for where there are no more."""
     modules: dict[int, list[Candidate]] = {}
     for candidate in candidates:
         modules.setdefault(candidate.use.device.index // _CARDS_PER_MODULE, []).append(candidate)
     complete = [card for cards in modules.values() if len(cards) == _CARDS_PER_MODULE for card in cards]
-    chosen = complete[: request.count]
-    return chosen if len(chosen) == request.count and request.count % _CARDS_PER_MODULE == 0 else None
+    return complete[: request.count // _CARDS_PER_MODULE * _CARDS_PER_MODULE]
 
 
-def _rings(candidates: Sequence[Candidate], request: DeviceRequest, context: FitContext) -> Sequence[Candidate] | None:
+def _rings(candidates: Sequence[Candidate], request: DeviceRequest, context: FitContext) -> Sequence[Candidate]:
     """From the ring with most free cards first; a node that names no rings gives its cards in order."""
     rings: dict[float, list[Candidate]] = {}
     for candidate in candidates:
