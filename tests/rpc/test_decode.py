@@ -57,7 +57,7 @@ def test_absent_optional_fields_take_the_values_of_the_python_api() -> None:
     request = fit_pb2.PodRequest(name="train")
     assert decode.pod_request(request) == PodRequest(name="train")
     node = fit_pb2.Node(name="n", devices=[fit_pb2.Device(uuid="G-0", family="NVIDIA", memory_mib=10)])
-    _, (device,) = decode.explicit_node(node)
+    (device,) = decode.explicit_node(node).devices
     assert (device.core_units, device.slots, device.numa, device.healthy, device.mode) == (100, 1, 0, True, "")
 
 
@@ -83,7 +83,7 @@ def test_vendor_facts_keep_whole_numbers_whole() -> None:
     custom = {"NetworkID": 0, "ratio": 0.5, "names": ["a", None, True], "in": {"deep": 3}}
     device = fit_pb2.Device(uuid="G-0", family="NVIDIA")
     device.custom.update(custom)
-    _, (read,) = decode.explicit_node(fit_pb2.Node(name="n", devices=[device]))
+    (read,) = decode.explicit_node(fit_pb2.Node(name="n", devices=[device])).devices
     assert read.custom == custom
     assert isinstance(read.custom["NetworkID"], int)
 

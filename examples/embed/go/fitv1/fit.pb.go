@@ -983,7 +983,7 @@ type Holding struct {
 	Placement *Placement `protobuf:"bytes,2,opt,name=placement,proto3" json:"placement,omitempty"`
 	// Init containers have ended: their shares do not count any more.
 	InitDone bool `protobuf:"varint,3,opt,name=init_done,json=initDone,proto3" json:"init_done,omitempty"`
-	// How messages to people call this pod. Absent: the key.
+	// "namespace/name": how messages call this pod, and whose quota it counts in. Absent: the key.
 	Label         *string `protobuf:"bytes,4,opt,name=label,proto3,oneof" json:"label,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1053,7 +1053,9 @@ type AddPodResponse struct {
 	// Whether it holds anything now.
 	Held bool `protobuf:"varint,2,opt,name=held,proto3" json:"held,omitempty"`
 	// Cards it names that the node is not known to have. They are kept, and count once the node has them.
-	UnknownUuids  []string `protobuf:"bytes,3,rep,name=unknown_uuids,json=unknownUuids,proto3" json:"unknown_uuids,omitempty"`
+	UnknownUuids []string `protobuf:"bytes,3,rep,name=unknown_uuids,json=unknownUuids,proto3" json:"unknown_uuids,omitempty"`
+	// Annotations of a Kubernetes pod that cannot be read. What can be read counts all the same.
+	Problems      []string `protobuf:"bytes,4,rep,name=problems,proto3" json:"problems,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1105,6 +1107,13 @@ func (x *AddPodResponse) GetHeld() bool {
 func (x *AddPodResponse) GetUnknownUuids() []string {
 	if x != nil {
 		return x.UnknownUuids
+	}
+	return nil
+}
+
+func (x *AddPodResponse) GetProblems() []string {
+	if x != nil {
+		return x.Problems
 	}
 	return nil
 }
@@ -3428,11 +3437,12 @@ const file_hami_fit_v1_fit_proto_rawDesc = "" +
 	"\tplacement\x18\x02 \x01(\v2\x16.hami.fit.v1.PlacementR\tplacement\x12\x1b\n" +
 	"\tinit_done\x18\x03 \x01(\bR\binitDone\x12\x19\n" +
 	"\x05label\x18\x04 \x01(\tH\x00R\x05label\x88\x01\x01B\b\n" +
-	"\x06_labelJ\x06\b\xe8\a\x10\xd0\x0f\"[\n" +
+	"\x06_labelJ\x06\b\xe8\a\x10\xd0\x0f\"w\n" +
 	"\x0eAddPodResponse\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\bR\x04held\x12#\n" +
-	"\runknown_uuids\x18\x03 \x03(\tR\funknownUuids\"$\n" +
+	"\runknown_uuids\x18\x03 \x03(\tR\funknownUuids\x12\x1a\n" +
+	"\bproblems\x18\x04 \x03(\tR\bproblems\"$\n" +
 	"\x10RemovePodRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"-\n" +
 	"\x11RemovePodResponse\x12\x18\n" +

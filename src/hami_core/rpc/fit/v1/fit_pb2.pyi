@@ -483,7 +483,7 @@ class Holding(_message.Message):
     init_done: _builtins.bool
     """Init containers have ended: their shares do not count any more."""
     label: _builtins.str
-    """How messages to people call this pod. Absent: the key."""
+    """"namespace/name": how messages call this pod, and whose quota it counts in. Absent: the key."""
     @_builtins.property
     def placement(self) -> Global___Placement: ...
     def __init__(
@@ -511,6 +511,7 @@ class AddPodResponse(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
     UNKNOWN_UUIDS_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     held: _builtins.bool
     """Whether it holds anything now."""
@@ -518,16 +519,21 @@ class AddPodResponse(_message.Message):
     def unknown_uuids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Cards it names that the node is not known to have. They are kept, and count once the node has them."""
 
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Annotations of a Kubernetes pod that cannot be read. What can be read counts all the same."""
+
     def __init__(
         self,
         *,
         key: _builtins.str = ...,
         held: _builtins.bool = ...,
         unknown_uuids: _abc.Iterable[_builtins.str] | None = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "key", b"key", "unknown_uuids", b"unknown_uuids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "key", b"key", "problems", b"problems", "unknown_uuids", b"unknown_uuids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

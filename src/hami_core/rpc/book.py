@@ -1,0 +1,180 @@
+"""The fleet and who must hear of its changes: the state behind the service, without any gRPC.
+
+For one thread: the service calls it from its event loop only, so each method is one step for every caller.
+"""
+
+from __future__ import annotations
+
+import enum
+import heapq
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import attrs
+
+from hami_core.errors import UnknownName
+from hami_core.fit import Choice, Fleet, Reservation
+from hami_core.inventory import Holding, NodeInventory
+from hami_core.model import Placement, PodRequest
+from hami_core.rpc.feed import Feed, Subscription
+
+
+class Gone(enum.Enum):
+    """Why a pod holds nothing any more."""
+
+    REMOVED = "removed"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """What a pod holds. `deadline_s` is on the book's clock; None: placed for good."""
+
+    placement: Placement
+    deadline_s: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """One pod's new state, numbered. `now` is its entry, or why there is none any more."""
+
+    sequence: int
+    key: str
+    now: Entry | Gone
+
+
+class Book:
+    """What pods hold, with deadlines and watchers.
+
+    Args:
+        fleet: the engine, owned by the book from now on.
+        clock: seconds that never go back; reservations are timed by it.
+        watch_limit: how many changes may wait for one watcher.
+    """
+
+    def __init__(self, fleet: Fleet, *, clock: Callable[[], float] = time.monotonic, watch_limit: int) -> None:
+        self.fleet = fleet
+        self.clock = clock
+        self._feed: Feed[Change] = Feed(limit=watch_limit)
+        self._entries: dict[str, Entry] = {}
+        self._deadlines: list[
+            tuple[float, str]
+        ] = []  # a heap; entries that changed since are skipped when they come up
+        self._sequence = 0
+
+    def upsert_node(self, found: NodeInventory) -> None:
+        """State what devices a node has."""
+        self.fleet.upsert_node(found.node, found.devices, broken=found.broken)
+
+    def remove_node(self, name: str) -> None:
+        """Forget a node."""
+        self.fleet.remove_node(name)
+
+    def add_pod(self, holding: Holding) -> Sequence[str]:
+        """State what a pod holds, over what was known or reserved; the cards that its node is not known to have."""
+        key, placement = holding.key, holding.placement
+        self.fleet.add_pod(key, placement, init_done=holding.init_done, label=holding.label)
+        self._set(key, Entry(placement=placement))
+        known = {use.device.uuid for use in self.fleet.uses(placement.node)}
+        named = {share.uuid for item in placement.containers for held in item.shares.values() for share in held}
+        return sorted(named - known)
+
+    def holds(self, key: str) -> bool:
+        """Whether a pod holds anything, reserved or placed."""
+        return key in self._entries
+
+    def remove_pod(self, key: str) -> bool:
+        """Free what a pod holds; whether it held anything."""
+        removed = self.fleet.remove_pod(key)
+        return self._drop(key, Gone.REMOVED) or removed
+
+    def set_quota(self, namespace: str, limits: Mapping[str, int]) -> None:
+        """Set a namespace's quota."""
+        self.fleet.set_quota(namespace, limits)
+
+    def decide(self, pod: PodRequest, nodes: Sequence[str] | None) -> Choice:
+        """Say where a pod would go."""
+        self.expire()
+        return self.fleet.decide(pod, nodes)
+
+    def reserve(self, pod: PodRequest, nodes: Sequence[str] | None, hold_s: float) -> tuple[Choice, Reservation | None]:
+        """Decide and take the share.
+
+        Raises:
+            ReservationConflict: the pod holds something already.
+        """
+        self.expire()
+        now_s = self.clock()
+        choice, reservation = self.fleet.reserve(pod, nodes, now_s=now_s, hold_s=hold_s)
+        if reservation is not None:
+            entry = Entry(placement=reservation.placement, deadline_s=now_s + hold_s)
+            heapq.heappush(self._deadlines, (now_s + hold_s, reservation.key))
+            self._set(reservation.key, entry)
+        return choice, reservation
+
+    def confirm(self, key: str) -> None:
+        """Make a reservation a placement. A pod that is placed already stays as it is.
+
+        Raises:
+            UnknownName: there is neither.
+        """
+        self.expire()
+        entry = self._entries.get(key)
+        if entry is None:
+            raise UnknownName(kind="reservation", name=key)
+        if entry.deadline_s is not None:
+            self.fleet.confirm(key)
+            self._set(key, attrs.evolve(entry, deadline_s=None))
+
+    def release(self, key: str) -> bool:
+        """Give a reservation back; whether there was one. A placement is not touched."""
+        self.expire()
+        entry = self._entries.get(key)
+        if entry is None or entry.deadline_s is None:
+            return False
+        self.fleet.release(key)
+        return self._drop(key, Gone.RELEASED)
+
+    def expire(self) -> None:
+        """Give back what is past its deadline."""
+        for key in self.fleet.expire(self.clock()):
+            self._drop(key, Gone.EXPIRED)
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        """When the next reservation ends, on the book's clock; None where there is none."""
+        while self._deadlines:
+            deadline_s, key = self._deadlines[0]
+            entry = self._entries.get(key)
+            if entry is not None and entry.deadline_s == deadline_s:
+                return deadline_s
+            heapq.heappop(self._deadlines)
+        return None
+
+    @contextmanager
+    def watch(self) -> Iterator[tuple[Sequence[Change], int, Subscription[Change]]]:
+        """The present state, the number of the last change in it, and every change after that."""
+        self.expire()
+        present = [Change(sequence=self._sequence, key=key, now=entry) for key, entry in self._entries.items()]
+        with self._feed.subscribe() as subscription:
+            yield present, self._sequence, subscription
+
+    def close(self) -> None:
+        """End all watches."""
+        self._feed.close()
+
+    def _set(self, key: str, entry: Entry) -> None:
+        self._entries[key] = entry
+        self._publish(key, entry)
+
+    def _drop(self, key: str, cause: Gone) -> bool:
+        if self._entries.pop(key, None) is None:
+            return False
+        self._publish(key, cause)
+        return True
+
+    def _publish(self, key: str, now: Entry | Gone) -> None:
+        self._sequence += 1
+        self._feed.publish(Change(sequence=self._sequence, key=key, now=now))

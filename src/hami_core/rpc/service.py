@@ -1,0 +1,179 @@
+"""The calls of `hami.fit.v1.FitService`: decode, ask the book, encode."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import grpc
+
+from hami_core.fit import Choice
+from hami_core.inventory import Holding, read_holding, read_inventory
+from hami_core.model import PodRequest
+from hami_core.objects import read_node, read_pod
+from hami_core.registry import Registry
+from hami_core.requests import pod_request
+from hami_core.rpc import decode, encode
+from hami_core.rpc.book import Book, Change, Entry, Gone
+from hami_core.rpc.feed import FellBehind
+from hami_core.rpc.fit.v1 import fit_pb2, fit_pb2_grpc
+from hami_core.rpc.status import Context, abort, answers
+
+SERVICE = fit_pb2.DESCRIPTOR.services_by_name["FitService"].full_name
+
+_CAUSES = {
+    Gone.REMOVED: fit_pb2.PodGone.CAUSE_REMOVED,
+    Gone.RELEASED: fit_pb2.PodGone.CAUSE_RELEASED,
+    Gone.EXPIRED: fit_pb2.PodGone.CAUSE_EXPIRED,
+}
+
+
+class FitService(fit_pb2_grpc.FitServiceServicer):
+    """Answers on one event loop. Decisions run on it too: they take about a millisecond, and are one step each.
+
+    Args:
+        registry: the families, for objects that come as Kubernetes JSON.
+        book: the state.
+    """
+
+    def __init__(self, registry: Registry, book: Book) -> None:
+        self._registry = registry
+        self._book = book
+        self._server_id = uuid.uuid4().hex
+        self._reserved = asyncio.Event()
+
+    @answers
+    def UpsertNode(self, request: fit_pb2.UpsertNodeRequest) -> fit_pb2.UpsertNodeResponse:
+        """State what devices a node has."""
+        if decode.which(request, "node", "UpsertNode") == "devices":
+            found = decode.explicit_node(request.devices)
+        else:
+            facts = read_node(decode.kubernetes_object(request.kubernetes_json, "Node"))
+            found = read_inventory(facts, self._registry)
+        self._book.upsert_node(found)
+        broken = [fit_pb2.BrokenFamily(family=name, problem=text) for name, text in sorted(found.broken.items())]
+        return fit_pb2.UpsertNodeResponse(node=found.node.name, cards=len(found.devices), broken=broken)
+
+    @answers
+    def RemoveNode(self, request: fit_pb2.RemoveNodeRequest) -> fit_pb2.RemoveNodeResponse:
+        """Forget a node."""
+        self._book.remove_node(decode.required(request, "node", "RemoveNode"))
+        return fit_pb2.RemoveNodeResponse()
+
+    @answers
+    def AddPod(self, request: fit_pb2.AddPodRequest) -> fit_pb2.AddPodResponse:
+        """State what a pod holds."""
+        if decode.which(request, "pod", "AddPod") == "holding":
+            return self._held(decode.holding(request.holding))
+        pod = read_pod(decode.kubernetes_object(request.kubernetes_json, "Pod"))
+        found = read_holding(pod, self._registry)
+        if found is not None:
+            return self._held(found)
+        if pod.finished:
+            self._book.remove_pod(pod.key)
+        return fit_pb2.AddPodResponse(key=pod.key, held=self._book.holds(pod.key))
+
+    @answers
+    def RemovePod(self, request: fit_pb2.RemovePodRequest) -> fit_pb2.RemovePodResponse:
+        """Free what a pod holds."""
+        removed = self._book.remove_pod(decode.required(request, "key", "RemovePod"))
+        return fit_pb2.RemovePodResponse(removed=removed)
+
+    @answers
+    def SetQuota(self, request: fit_pb2.SetQuotaRequest) -> fit_pb2.SetQuotaResponse:
+        """Set a namespace's quota."""
+        self._book.set_quota(decode.required(request, "namespace", "SetQuota"), dict(request.limits))
+        return fit_pb2.SetQuotaResponse()
+
+    @answers
+    def Decide(self, request: fit_pb2.DecideRequest) -> fit_pb2.DecideResponse:
+        """Say where a pod would go."""
+        choice = self._book.decide(self._pod(request.pod, "Decide"), decode.candidates(request))
+        best = None if choice.best is None else encode.fits(choice.best)
+        return fit_pb2.DecideResponse(best=best, verdicts=_verdicts(choice, request.detail))
+
+    @answers
+    def Reserve(self, request: fit_pb2.ReserveRequest) -> fit_pb2.ReserveResponse:
+        """Decide and take the share."""
+        pod, hold_s = self._pod(request.pod, "Reserve"), decode.hold_s(request)
+        choice, held = self._book.reserve(pod, decode.candidates(request), hold_s)
+        response = fit_pb2.ReserveResponse(verdicts=_verdicts(choice, request.detail))
+        if held is not None and choice.best is not None:
+            self._reserved.set()
+            response.reservation.CopyFrom(
+                fit_pb2.Reservation(
+                    key=held.key,
+                    placement=encode.placement(held.placement),
+                    score=choice.best.score,
+                    hold_s=hold_s,
+                )
+            )
+        return response
+
+    @answers
+    def Confirm(self, request: fit_pb2.ConfirmRequest) -> fit_pb2.ConfirmResponse:
+        """Make a reservation a placement."""
+        self._book.confirm(decode.required(request, "key", "Confirm"))
+        return fit_pb2.ConfirmResponse()
+
+    @answers
+    def Release(self, request: fit_pb2.ReleaseRequest) -> fit_pb2.ReleaseResponse:
+        """Give a reservation back."""
+        return fit_pb2.ReleaseResponse(released=self._book.release(decode.required(request, "key", "Release")))
+
+    async def Watch(self, _request: fit_pb2.WatchRequest, context: Context) -> AsyncIterator[fit_pb2.WatchResponse]:
+        """Stream what pods hold, and how it changes."""
+        with self._book.watch() as (present, sequence, subscription):
+            for change in present:
+                yield self._event(change)
+            yield fit_pb2.WatchResponse(sequence=sequence, synced=fit_pb2.Synced(server_id=self._server_id))
+            try:
+                async for change in subscription.items():
+                    yield self._event(change)
+            except FellBehind as err:
+                await abort(context, err, grpc.StatusCode.RESOURCE_EXHAUSTED)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+
+    async def expire_when_due(self) -> None:
+        """Give back what is past its deadline as it passes, so that watchers hear of it. Runs until cancelled."""
+        while True:
+            self._reserved.clear()
+            self._book.expire()
+            due_s = self._book.next_deadline_s
+            wait_s = None if due_s is None else max(0.0, due_s - self._book.clock())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._reserved.wait()
+
+    def _held(self, holding: Holding) -> fit_pb2.AddPodResponse:
+        unknown = self._book.add_pod(holding)
+        return fit_pb2.AddPodResponse(key=holding.key, held=True, unknown_uuids=unknown, problems=holding.problems)
+
+    def _pod(self, message: fit_pb2.Pod, where: str) -> PodRequest:
+        if decode.which(message, "form", where) == "request":
+            return decode.pod_request(message.request)
+        return pod_request(read_pod(decode.kubernetes_object(message.kubernetes_json, "Pod")), self._registry)
+
+    def _event(self, change: Change) -> fit_pb2.WatchResponse:
+        if isinstance(change.now, Gone):
+            gone = fit_pb2.PodGone(key=change.key, cause=_CAUSES[change.now])
+            return fit_pb2.WatchResponse(sequence=change.sequence, gone=gone)
+        return fit_pb2.WatchResponse(sequence=change.sequence, pod=self._state(change.key, change.now))
+
+    def _state(self, key: str, entry: Entry) -> fit_pb2.PodState:
+        state = fit_pb2.PodState(key=key, placement=encode.placement(entry.placement))
+        if entry.deadline_s is None:
+            state.state = fit_pb2.PodState.STATE_PLACED
+        else:
+            state.state = fit_pb2.PodState.STATE_RESERVED
+            state.hold_s = max(0.0, entry.deadline_s - self._book.clock())
+        return state
+
+
+def _verdicts(choice: Choice, detail: int) -> Iterator[fit_pb2.NodeVerdict]:
+    if detail in (fit_pb2.DETAIL_NODES, fit_pb2.DETAIL_CARDS):
+        cards = detail == fit_pb2.DETAIL_CARDS
+        for node, verdict in choice.verdicts().items():
+            yield encode.verdict(node, verdict, cards=cards)
