@@ -69,8 +69,11 @@ bool hami_limits_parse(const char *text, size_t length, struct hami_limits *limi
 bool hami_limits_from_environment(const struct hami_env_names *names, const char *(*get)(const char *name),
                                   struct hami_limits *limits);
 
-/* Index of the device with this uuid, or -1. Compares the 36 characters of the uuid without its prefix ("GPU-",
- * "MIG-"), in any case, when both have that form, otherwise the whole text. */
+/* Compares the 36 characters of each uuid without its prefix ("GPU-", "MIG-"), in any case, when both have that form,
+ * otherwise the whole texts. Empty texts equal nothing. */
+bool hami_limits_same_uuid(const char *left, const char *right);
+
+/* Index of the device with this uuid, or -1. */
 int hami_limits_find(const struct hami_limits *limits, const char *uuid);
 
 #endif

@@ -41,8 +41,8 @@ struct hami_live_limits {
 bool hami_live_limits_open(struct hami_live_limits *live, const struct hami_effects *effects,
                            const struct hami_env_names *names, const char *(*get)(const char *name));
 
-/* Looks at the file if the last look is more than 50 ms old. A few ns otherwise. */
-void hami_live_limits_poll(struct hami_live_limits *live);
+/* Looks at the file if the last look is more than 50 ms old; `coarse_ns` is the clock of that name. */
+void hami_live_limits_poll(struct hami_live_limits *live, uint64_t coarse_ns);
 
 /* Looks at the file now: before a refusal, so that a raised limit counts at once. */
 void hami_live_limits_check(struct hami_live_limits *live);

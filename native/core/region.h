@@ -26,23 +26,18 @@
 struct hami_region {
   const struct hami_effects *effects;
   char path[4096];
-  int fd;                             /* -1 while not attached */
+  uint64_t file_device; /* identity of the file: no descriptor is kept, the program may close or reuse any number */
+  uint64_t file_inode;
   struct hami_region_header *header;  /* NULL while not attached */
   struct hami_region_device *devices; /* records are device_bytes apart, see hami_region_device_at */
   uint32_t device_capacity;
   uint32_t device_bytes;
-  uint32_t header_bytes; /* header and device records together, where the first segment starts */
+  uint32_t head_bytes; /* header and device records together, where the first segment starts */
   uint32_t segment_bytes;
   uint32_t segment_count; /* mapped so far */
-  uint32_t mapping;       /* process-local lock word for mapping new segments */
+  uint32_t mapping;       /* a turn, see turn.h */
+  uint32_t lost;          /* the file was cut short; the mapping is private memory now */
   char *segments[HAMI_REGION_MAX_SEGMENTS];
-};
-
-/* A slot of the process table. `index` is its place over all segments. */
-struct hami_region_slot_at {
-  char *segment;
-  uint32_t index; /* over all segments */
-  uint32_t row;   /* within the segment */
 };
 
 /* Why attaching failed; for the log and tests. */
@@ -56,12 +51,18 @@ enum hami_region_result {
 
 /*
  * Opens `path`, creating it with room for at least `device_count` devices if it does not exist or is empty, or dates
- * from before the last boot. The file's mode follows its folder's, so that whoever may write there can join.
+ * from before the last boot. The file's mode follows its folder's, so that whoever may write there can join. `region`
+ * is all zeros before the first attempt; readers in other threads see it complete or not ready.
  */
 enum hami_region_result hami_region_attach(struct hami_region *region, const struct hami_effects *effects,
                                            const char *path, uint32_t device_count);
 
 void hami_region_detach(struct hami_region *region);
+
+/* True once attached. */
+static inline bool hami_region_ready(const struct hami_region *region) {
+  return __atomic_load_n(&region->header, __ATOMIC_ACQUIRE) != NULL;
+}
 
 /* Maps segments added by others. False when the address space has no room: sums over it would be too small. */
 bool hami_region_map_new(struct hami_region *region);

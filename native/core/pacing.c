@@ -1,0 +1,257 @@
+#include "core/pacing.h"
+
+#include <sys/mman.h>
+
+#include "core/log.h"
+#include "core/test_point.h"
+
+#define NS_PER_MS 1000000ULL
+#define NS_PER_S 1000000000ULL
+
+/* A launch may run ahead of its position by this much: sleeping costs some 60 us more than asked, so sleeps are kept
+ * long against that. The long-run share is exact whatever the value. */
+#define AHEAD_NS (2 * NS_PER_MS)
+/* Share not used in this past is kept; it also makes good what a sleep was too long. */
+#define CREDIT_NS (50 * NS_PER_MS)
+#define SLEEP_STEP_NS (10 * NS_PER_MS)
+/* Assumed of the first launches. High on purpose: the excess comes back as soon as the first is settled, while too low
+ * a value would let every process of the container start work worth many times the share. */
+#define FIRST_ESTIMATE_NS (20 * NS_PER_MS)
+/* Queue ends further ahead than this are damage. */
+#define MOST_AHEAD_NS (3600 * NS_PER_S)
+/* Others count as active for this long after they were seen, and as unknown when nobody looked for this long. */
+#define OTHERS_ACTIVE_NS NS_PER_S
+#define OTHERS_KNOWN_NS (2 * NS_PER_S)
+/* A launch waits no longer than this for a container of higher priority. */
+#define MOST_YIELD_NS NS_PER_S
+#define AVERAGE_SHIFT 3 /* the running average moves an eighth of the way */
+#define WRITE_STEP_NS NS_PER_MS
+
+bool hami_pacing_open(struct hami_pacing *pacing, const struct hami_effects *effects, struct hami_live_limits *limits,
+                      struct hami_region *region) {
+  size_t bytes = HAMI_LIMITS_MAX_DEVICES * sizeof(struct hami_region_device);
+  void *local = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  *pacing = (struct hami_pacing){
+      .effects = effects, .limits = limits, .region = region, .local = local == MAP_FAILED ? NULL : local};
+  return pacing->local != NULL;
+}
+
+static bool known_device(const struct hami_pacing *pacing, int device) {
+  return device >= 0 && (uint32_t)device < __atomic_load_n(&pacing->limits->device_count, __ATOMIC_ACQUIRE);
+}
+
+static struct hami_region_device *record_of(const struct hami_pacing *pacing, uint32_t device) {
+  struct hami_region_device *record = hami_region_device_at(pacing->region, device);
+  return record != NULL ? record : &pacing->local[device];
+}
+
+static uint32_t percent_of(const struct hami_pacing *pacing, uint32_t device) {
+  return __atomic_load_n(&pacing->limits->core_percent[device], __ATOMIC_RELAXED);
+}
+
+static bool others_active(const struct hami_pacing *pacing, const struct hami_region_device *record, uint32_t device,
+                          uint64_t now) {
+  uint32_t told = __atomic_load_n(&pacing->limits->contention[device], __ATOMIC_RELAXED);
+  if (told != HAMI_CONTENTION_UNKNOWN) {
+    return told == HAMI_CONTENTION_SOME;
+  }
+  uint64_t seen = __atomic_load_n(&record->others_seen_ns, __ATOMIC_RELAXED);
+  uint64_t busy = __atomic_load_n(&record->others_busy_ns, __ATOMIC_RELAXED);
+  if (seen == 0 || now - seen > OTHERS_KNOWN_NS) {
+    return true; /* nobody knows: hold to the share */
+  }
+  return busy != 0 && now - busy <= OTHERS_ACTIVE_NS;
+}
+
+static bool limited(const struct hami_pacing *pacing, const struct hami_region_device *record, uint32_t device,
+                    uint64_t now) {
+  uint32_t percent = percent_of(pacing, device);
+  uint32_t policy = __atomic_load_n(&pacing->limits->policy, __ATOMIC_RELAXED);
+  if (percent == 0 || percent >= 100 || policy == HAMI_POLICY_DISABLE) {
+    return false;
+  }
+  return policy == HAMI_POLICY_FORCE || others_active(pacing, record, device, now);
+}
+
+bool hami_pacing_limits(struct hami_pacing *pacing, int device) {
+  if (!known_device(pacing, device)) {
+    return false;
+  }
+  uint64_t now = pacing->effects->coarse_ns();
+  hami_live_limits_poll(pacing->limits, now);
+  return limited(pacing, record_of(pacing, (uint32_t)device), (uint32_t)device, now);
+}
+
+/* Device time as the time in which a share earns it. */
+static uint64_t earned_in(uint64_t device_ns, uint32_t percent) {
+  return device_ns > MOST_AHEAD_NS ? MOST_AHEAD_NS * 100 / percent : device_ns * 100 / percent;
+}
+
+/* Times written by many threads are written only when they say something new. */
+static void touch(uint64_t *time, uint64_t now) {
+  if (now - __atomic_load_n(time, __ATOMIC_RELAXED) > WRITE_STEP_NS) {
+    __atomic_store_n(time, now, __ATOMIC_RELAXED);
+  }
+}
+
+/* After a change of the share, what is queued is earned at the new rate. Whoever comes first converts it. */
+static void follow_share(struct hami_region_device *record, uint32_t percent, uint64_t now) {
+  uint32_t before = __atomic_load_n(&record->queue_percent, __ATOMIC_RELAXED);
+  if (before == percent || !__atomic_compare_exchange_n(&record->queue_percent, &before, percent, false,
+                                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    return;
+  }
+  uint64_t end = __atomic_load_n(&record->queue_end_ns, __ATOMIC_RELAXED);
+  if (before == 0 || before >= 100 || end <= now || end - now > MOST_AHEAD_NS) {
+    return;
+  }
+  uint64_t queued = (end - now) / percent * before;
+  int64_t shift = (int64_t)queued - (int64_t)(end - now);
+  __atomic_fetch_add(&record->queue_end_ns, (uint64_t)shift, __ATOMIC_RELAXED);
+  __atomic_fetch_add(&record->queue_shift_ns, shift, __ATOMIC_RELAXED);
+}
+
+/* Appends work of `cost_ns` to the queue; returns the moment it may start. */
+static uint64_t take_position(struct hami_region_device *record, uint64_t cost_ns, uint64_t now) {
+  uint64_t oldest = now > CREDIT_NS ? now - CREDIT_NS : 0;
+  uint64_t end = __atomic_load_n(&record->queue_end_ns, __ATOMIC_RELAXED);
+  uint64_t start;
+  do {
+    bool damaged = end > now && end - now > MOST_AHEAD_NS;
+    start = damaged ? now : end > oldest ? end : oldest;
+  } while (!__atomic_compare_exchange_n(&record->queue_end_ns, &end, start + cost_ns, true, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED));
+  return start;
+}
+
+static void move_queue(struct hami_region_device *record, int64_t shift) {
+  /* Unsigned on purpose: adding the two's complement subtracts. A queue end before zero reads as far ahead, which
+   * take_position repairs. */
+  __atomic_fetch_add(&record->queue_end_ns, (uint64_t)shift, __ATOMIC_RELAXED);
+  HAMI_TEST_POINT("pacing.half_moved");
+  __atomic_fetch_add(&record->queue_shift_ns, shift, __ATOMIC_RELAXED);
+}
+
+static void sleep_towards(const struct hami_pacing *pacing, uint64_t remaining_ns) {
+  pacing->effects->sleep_ns(remaining_ns < SLEEP_STEP_NS ? remaining_ns : SLEEP_STEP_NS);
+}
+
+/* Waits for a position. False when the limit was lifted meanwhile. */
+static bool wait_for(const struct hami_pacing *pacing, struct hami_region_device *record, uint32_t device,
+                     uint64_t start, int64_t shift_then) {
+  uint64_t allowance = AHEAD_NS;
+  for (;;) {
+    int64_t shift = __atomic_load_n(&record->queue_shift_ns, __ATOMIC_RELAXED) - shift_then;
+    uint64_t now = pacing->effects->now_ns();
+    int64_t remaining = (int64_t)(start - now) + shift;
+    if (remaining <= (int64_t)allowance || remaining > (int64_t)(2 * MOST_AHEAD_NS)) {
+      return true;
+    }
+    hami_live_limits_poll(pacing->limits, now);
+    if (!limited(pacing, record, device, now)) {
+      return false;
+    }
+    allowance = 0; /* once asleep, wait to the end: many short sleeps would lose more time than few long ones */
+    HAMI_TEST_POINT("pacing.waiting");
+    sleep_towards(pacing, (uint64_t)remaining);
+  }
+}
+
+static void yield_to_priority(const struct hami_pacing *pacing, uint32_t device) {
+  if (__builtin_expect(!__atomic_load_n(&pacing->limits->yields[device], __ATOMIC_RELAXED), 1)) {
+    return;
+  }
+  uint64_t began = pacing->effects->now_ns();
+  uint64_t now = began;
+  while (__atomic_load_n(&pacing->limits->yields[device], __ATOMIC_RELAXED) && now - began < MOST_YIELD_NS) {
+    sleep_towards(pacing, MOST_YIELD_NS - (now - began));
+    now = pacing->effects->now_ns();
+    hami_live_limits_poll(pacing->limits, now);
+  }
+}
+
+uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device_index, uint64_t estimate_ns) {
+  if (!known_device(pacing, device_index)) {
+    return 0;
+  }
+  uint32_t device = (uint32_t)device_index;
+  struct hami_region_device *record = record_of(pacing, device);
+  uint64_t coarse = pacing->effects->coarse_ns();
+  hami_live_limits_poll(pacing->limits, coarse);
+  touch(&record->launched_ns, coarse);
+  yield_to_priority(pacing, device);
+  if (!limited(pacing, record, device, coarse)) {
+    return 0;
+  }
+  uint32_t percent = percent_of(pacing, device);
+  if (percent == 0) {
+    return 0; /* lifted this moment */
+  }
+  uint64_t typical = __atomic_load_n(&record->typical_ns, __ATOMIC_RELAXED);
+  uint64_t charged = estimate_ns != 0 ? estimate_ns : typical != 0 ? typical : FIRST_ESTIMATE_NS;
+  charged = charged < MOST_AHEAD_NS ? charged : MOST_AHEAD_NS;
+  uint64_t began = pacing->effects->now_ns();
+  follow_share(record, percent, began);
+  uint64_t start = take_position(record, earned_in(charged, percent), began);
+  int64_t shift = __atomic_load_n(&record->queue_shift_ns, __ATOMIC_RELAXED);
+  HAMI_TEST_POINT("pacing.queued");
+  bool paced = wait_for(pacing, record, device, start, shift);
+  uint64_t waited = pacing->effects->now_ns() - began;
+  if (waited > WRITE_STEP_NS) {
+    __atomic_fetch_add(&record->throttled_ns, waited, __ATOMIC_RELAXED);
+  }
+  if (!paced) {
+    move_queue(record, -(int64_t)earned_in(charged, percent));
+    return 0;
+  }
+  return charged;
+}
+
+static void update_average(struct hami_region_device *record, uint64_t measured_ns, uint32_t launches) {
+  uint64_t each = measured_ns / launches;
+  uint64_t before = __atomic_load_n(&record->typical_ns, __ATOMIC_RELAXED);
+  uint64_t after = before == 0     ? each
+                   : each > before ? before + ((each - before) >> AVERAGE_SHIFT)
+                                   : before - ((before - each) >> AVERAGE_SHIFT);
+  /* A lost update of an average does no harm. */
+  __atomic_store_n(&record->typical_ns, after == 0 ? 1 : after, __ATOMIC_RELAXED);
+}
+
+void hami_pacing_settle(struct hami_pacing *pacing, int device_index, uint64_t charged_ns, uint64_t measured_ns,
+                        uint32_t launches) {
+  if (!known_device(pacing, device_index)) {
+    return;
+  }
+  uint32_t device = (uint32_t)device_index;
+  struct hami_region_device *record = record_of(pacing, device);
+  __atomic_fetch_add(&record->busy_ns, measured_ns, __ATOMIC_RELAXED);
+  if (launches > 0) {
+    update_average(record, measured_ns, launches);
+  }
+  uint32_t percent = percent_of(pacing, device);
+  if (charged_ns != 0 && percent != 0) {
+    uint64_t charged = earned_in(charged_ns, percent);
+    uint64_t measured = earned_in(measured_ns, percent);
+    if (charged != measured) {
+      move_queue(record, (int64_t)measured - (int64_t)charged);
+    }
+  }
+}
+
+void hami_pacing_observe_others(struct hami_pacing *pacing, int device_index, bool busy) {
+  if (!known_device(pacing, device_index)) {
+    return;
+  }
+  struct hami_region_device *record = record_of(pacing, (uint32_t)device_index);
+  uint64_t now = pacing->effects->coarse_ns();
+  __atomic_store_n(&record->others_seen_ns, now, __ATOMIC_RELAXED);
+  if (busy) {
+    __atomic_store_n(&record->others_busy_ns, now, __ATOMIC_RELAXED);
+  }
+}
+
+uint64_t hami_pacing_busy_ns(struct hami_pacing *pacing, int device_index) {
+  return known_device(pacing, device_index)
+             ? __atomic_load_n(&record_of(pacing, (uint32_t)device_index)->busy_ns, __ATOMIC_RELAXED)
+             : 0;
+}
