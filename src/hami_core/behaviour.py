@@ -156,8 +156,8 @@ class Candidate:
 class Chooser(Protocol):
     """Picks `request.count` of the fitting cards, where the first ones in policy order are not the best (topology).
 
-    Called when at least `request.count` cards fit. Candidates come most preferred first. Returning fewer than were asked
-    for, or None, rejects the node for this container: the tally then reads ``<returned>/<asked> AllocatedCards...``.
+    Called when at least `request.count` cards fit. Candidates come most preferred first. Returning fewer than were
+    asked for, or None, rejects the node for this container (`Reason.TOO_FEW`, counted out of `request.count`).
     """
 
     def __call__(

@@ -1,0 +1,145 @@
+"""What is already known about a request shape, so that the next pod of a job costs almost nothing.
+
+A shape is everything about a pod that its fit depends on, without its identity. For each one the memo keeps, per node,
+whether it can fit (the vector pass's bound, later the exact answer) and what vendors add to its score. Nodes that
+changed since are forgotten before the memo is used; the least recently used shape goes when there are too many.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import TypeAlias
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from hami_core.fit.columns import BoolArray
+from hami_core.fit.mask import possible
+from hami_core.fit.plan import Ask, Plan
+from hami_core.fit.state import State
+from hami_core.score.policy import FloatArray, NodePolicy
+from hami_core.verdict import Fits
+
+MOST_SHAPES = 64
+MOST_PLACEMENTS = 64
+"""Placements kept per shape: they are small to make again, and large to keep for every node."""
+
+_FEW_CHANGES = 8
+"""Up to this many changed nodes are simply open again; beyond it the vector pass is cheaper than trying them."""
+
+IntBytes: TypeAlias = NDArray[np.int8]
+
+OPEN, FITS, REFUSED = 0, 1, 2
+
+
+@attrs.define(kw_only=True)
+class Known:
+    """Answers for one shape, by row of the totals, true as of `clock`."""
+
+    clock: int
+    state: IntBytes  # OPEN, FITS or REFUSED
+    added: FloatArray  # what vendors add to the score of a node that is known to fit
+    placements: OrderedDict[int, Fits] = attrs.field(factory=OrderedDict)
+
+    def settle(self, row: int, fits: Fits | None, added: float = 0.0) -> None:
+        """Keep an exact answer."""
+        self.state[row] = REFUSED if fits is None else FITS
+        self.added[row] = added
+        if fits is not None:
+            self.placements[row] = fits
+            if len(self.placements) > MOST_PLACEMENTS:
+                self.placements.popitem(last=False)
+
+
+def fresh(plan: Plan, state: State) -> Known:
+    """What the vector pass knows, and nothing more."""
+    return Known(
+        clock=state.totals.clock,
+        state=_bounded(possible(plan, state)),
+        added=np.zeros(state.totals.capacity, dtype=np.float32),
+    )
+
+
+class Memo:
+    """Known answers by shape, at most `MOST_SHAPES` of them."""
+
+    def __init__(self) -> None:
+        self._shapes: OrderedDict[Hashable, Known] = OrderedDict()
+
+    def recall(self, plan: Plan, state: State) -> Known:
+        """The answers for the plan's shape, brought up to date."""
+        shape = shape_of(plan)
+        if shape is None:
+            return fresh(plan, state)
+        known = self._shapes.get(shape)
+        if known is None or len(known.state) != state.totals.capacity:
+            known = self._shapes[shape] = fresh(plan, state)
+            if len(self._shapes) > MOST_SHAPES:
+                self._shapes.popitem(last=False)
+        else:
+            _refresh(known, plan, state)
+        self._shapes.move_to_end(shape)
+        return known
+
+
+def _refresh(known: Known, plan: Plan, state: State) -> None:
+    changed = state.totals.changed_since(known.clock)
+    known.clock = state.totals.clock
+    if not len(changed):
+        return
+    if len(changed) > _FEW_CHANGES:
+        known.state[changed] = _bounded(possible(plan, state))[changed]
+    else:
+        known.state[changed] = OPEN
+    for row in changed.tolist():
+        known.placements.pop(row, None)
+
+
+def _bounded(rows: BoolArray) -> IntBytes:
+    return np.where(rows, np.int8(OPEN), np.int8(REFUSED))
+
+
+def shape_of(plan: Plan) -> Hashable | None:
+    """What the plan's answers depend on beside the fleet; None where a quota makes every pod's answer its own.
+
+    Annotations belong to it only where a family's code may read them.
+    """
+    pod = plan.pod
+    if any(ask.room is not None for ask in plan.asks):
+        return None
+    reads_annotations = any(_reads_pod(ask, plan) for ask in plan.asks)
+    return (
+        pod.containers,
+        pod.node_policy,
+        pod.device_policy,
+        pod.weights,
+        tuple(sorted(pod.selectors.items(), key=lambda item: item[0])),
+        tuple(sorted(pod.annotations.items())) if reads_annotations else (),
+    )
+
+
+def _reads_pod(ask: Ask, plan: Plan) -> bool:
+    fit = ask.loaded.fit
+    chooses = fit.chooser is not None and fit.chooses(plan.pod, ask.request)
+    return bool(fit.gate or fit.rules or fit.effective_cores or fit.node_scorer or chooses)
+
+
+class Scores:
+    """Each node policy's scores of all nodes, refreshed where nodes changed."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[int, FloatArray]] = {}
+
+    def of(self, policy: NodePolicy, state: State) -> FloatArray:
+        """The scores by row of the totals, from before the pod."""
+        totals = state.totals
+        clock, scores = self._kept.get(policy.name, (-1, np.zeros(0, dtype=np.float32)))
+        if len(scores) != totals.capacity:
+            scores = policy.score(totals.columns(slice(None))).astype(np.float32)
+        elif clock != totals.clock:
+            changed = totals.changed_since(clock)
+            scores[changed] = policy.score(totals.columns(changed))
+        self._kept[policy.name] = totals.clock, scores
+        return scores

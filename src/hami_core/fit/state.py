@@ -1,0 +1,297 @@
+"""Nodes, cards and what pods hold of them: every change goes through here and touches only its own rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import attrs
+
+from hami_core.errors import UnknownName
+from hami_core.fit.attempt import NodeView
+from hami_core.fit.columns import Block, Totals, block_width
+from hami_core.fit.usage import Taken, is_partitioned, taken_by
+from hami_core.model import Device, DeviceUse, Partition, Placement
+from hami_core.objects import NodeFacts
+from hami_core.wire.cordon import cordoned
+
+Card = tuple[str, str]
+"""A card's family and uuid."""
+
+Kind = tuple[str, str]
+"""What selectors look at: a card's model and mode."""
+
+
+@attrs.frozen(kw_only=True)
+class Holding:
+    """What one pod holds: the placement as it was given, and what it takes of each card."""
+
+    key: str
+    label: str
+    placement: Placement
+    init_done: bool
+    taken: tuple[tuple[Card, Taken], ...]
+
+    @property
+    def namespace(self) -> str:
+        """The namespace whose quota pays: what stands before the slash of the label."""
+        return self.label.partition("/")[0] if "/" in self.label else ""
+
+
+@attrs.frozen(kw_only=True)
+class Stray:
+    """A share of a card that the fleet does not know: kept, because the node may only be late in reporting it."""
+
+    key: str
+    label: str
+    node: str
+    family: str
+    uuid: str
+
+
+@attrs.define
+class _FamilyCards:
+    devices: tuple[Device, ...]
+    places: dict[str, int]
+    block: Block
+    column: int
+
+
+@attrs.define
+class _Node:
+    facts: NodeFacts
+    row: int
+    broken: Mapping[str, str]
+    cordoned: frozenset[str]
+    families: dict[str, _FamilyCards] = attrs.field(factory=dict)
+    partitions: dict[Card, dict[str, tuple[Partition, ...]]] = attrs.field(factory=dict)
+
+
+def holding(key: str, placement: Placement, *, init_done: bool = False, label: str = "") -> Holding:
+    """Work out what a placement takes."""
+    taken = tuple(sorted(taken_by(placement.containers, init_done=init_done).items(), key=_card_of))
+    return Holding(key=key, label=label or key, placement=placement, init_done=init_done, taken=taken)
+
+
+def _card_of(item: tuple[Card, Taken]) -> Card:
+    return item[0]
+
+
+class State:
+    """The fleet's data. Not thread-safe: `Fleet` holds the lock."""
+
+    def __init__(self) -> None:
+        self.totals = Totals()
+        self.blocks: dict[str, dict[int, Block]] = {}
+        self.kinds: dict[Kind, int] = {}
+        self.holdings: dict[str, Holding] = {}
+        self.homes: dict[Card, tuple[str, ...]] = {}
+        self._nodes: dict[str, _Node] = {}
+        self._names: dict[int, str] = {}
+        self._on_node: dict[str, dict[str, None]] = {}
+
+    # ---- nodes -----------------------------------------------------------------------------------------------------
+
+    def __contains__(self, node: str) -> bool:
+        return node in self._nodes
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the known nodes, sorted."""
+        return tuple(sorted(self._nodes))
+
+    def row(self, node: str) -> int | None:
+        """The node's row in the totals, or None where it is unknown or has no cards."""
+        known = self._nodes.get(node)
+        return known.row if known is not None and known.families else None
+
+    def name(self, row: int) -> str:
+        """The node at `row` of the totals."""
+        return self._names[row]
+
+    def upsert_node(self, node: NodeFacts, devices: Sequence[Device], broken: Mapping[str, str]) -> None:
+        """Add a node, or replace what is known of it. Pods placed on it, before or after, count on its cards."""
+        by_family, doubles = _by_family(devices)
+        known = self._nodes.get(node.name)
+        if known is None:
+            row = self.totals.add(node.name)
+            self._names[row] = node.name
+        else:
+            row = known.row
+            self._leave_blocks(known)
+        fresh = _Node(facts=node, row=row, broken={**doubles, **broken}, cordoned=cordoned(node.annotations))
+        self._nodes[node.name] = fresh
+        self.totals.write(row, [device for cards in by_family.values() for device in cards])
+        for family, cards in by_family.items():
+            block = self._block(family, block_width(len(cards)))
+            column = block.add(row)
+            block.write(column, cards, [self._kind(device) for device in cards], fresh.cordoned)
+            places = {device.uuid: place for place, device in enumerate(cards)}
+            fresh.families[family] = _FamilyCards(cards, places, block, column)
+            for uuid in places:
+                self.homes[family, uuid] = (*self.homes.get((family, uuid), ()), node.name)
+        for key in self._on_node.get(node.name, ()):
+            self._apply(fresh, self.holdings[key], 1)
+
+    def remove_node(self, name: str) -> None:
+        """Forget a node. What pods hold on it is kept, for when it comes back.
+
+        Raises:
+            UnknownName: there is no such node.
+        """
+        node = self._nodes.pop(name, None)
+        if node is None:
+            raise UnknownName(kind="node", name=name)
+        self._leave_blocks(node)
+        self.totals.drop(node.row)
+        del self._names[node.row]
+
+    def _kind(self, device: Device) -> int:
+        return self.kinds.setdefault((device.model, device.mode), len(self.kinds))
+
+    def _block(self, family: str, width: int) -> Block:
+        blocks = self.blocks.setdefault(family, {})
+        if width not in blocks:
+            blocks[width] = Block(width)
+        return blocks[width]
+
+    def _leave_blocks(self, node: _Node) -> None:
+        for family, cards in node.families.items():
+            for uuid in cards.places:
+                rest = tuple(name for name in self.homes.pop((family, uuid)) if name != node.facts.name)
+                if rest:
+                    self.homes[family, uuid] = rest
+            moved = cards.block.drop(cards.column)
+            if moved is not None:
+                self._nodes[self._names[moved]].families[family].column = cards.column
+
+    # ---- holdings --------------------------------------------------------------------------------------------------
+
+    def add(self, held: Holding) -> None:
+        """Count what a pod holds, in place of what it held before."""
+        self.remove(held.key)
+        node = held.placement.node
+        self.holdings[held.key] = held
+        self._on_node.setdefault(node, {})[held.key] = None
+        if node in self._nodes:
+            self._apply(self._nodes[node], held, 1)
+
+    def remove(self, key: str) -> Holding | None:
+        """Give back what a pod holds; returns it, or None where there was nothing."""
+        held = self.holdings.pop(key, None)
+        if held is None:
+            return None
+        node = held.placement.node
+        on_node = self._on_node[node]
+        del on_node[key]
+        if not on_node:
+            del self._on_node[node]
+        if node in self._nodes:
+            self._apply(self._nodes[node], held, -1)
+        return held
+
+    def _apply(self, node: _Node, held: Holding, times: int) -> None:
+        for card, taken in held.taken:
+            family, uuid = card
+            cards = node.families.get(family)
+            if cards is None:
+                continue
+            place = cards.places.get(uuid)
+            if place is None:
+                if taken.partitions:
+                    # A partition on a card nobody knows may lie on any of them: none can be trusted until it is found.
+                    cards.block.doubt(cards.block.partitioned[:, cards.column], cards.column, times)
+                continue
+            cards.block.take(place, cards.column, taken, times)
+            self.totals.take(node.row, taken, times)
+            if is_partitioned(cards.devices[place]) != bool(taken.partitions):
+                cards.block.doubt(place, cards.column, times)
+            if taken.partitions and times > 0:
+                node.partitions.setdefault(card, {})[held.key] = taken.partitions
+            elif taken.partitions:
+                del node.partitions[card][held.key]
+        self.totals.touch(node.row)
+
+    def strays(self) -> tuple[Stray, ...]:
+        """Shares of cards that the fleet does not know, sorted by node and key."""
+        found = [
+            Stray(key=held.key, label=held.label, node=held.placement.node, family=family, uuid=uuid)
+            for held in self.holdings.values()
+            for (family, uuid), _taken in held.taken
+            if not self._knows(held.placement.node, family, uuid)
+        ]
+        return tuple(sorted(found, key=lambda stray: (stray.node, stray.key, stray.family, stray.uuid)))
+
+    def _knows(self, node: str, family: str, uuid: str) -> bool:
+        known = self._nodes.get(node)
+        return known is not None and family in known.families and uuid in known.families[family].places
+
+    # ---- views -----------------------------------------------------------------------------------------------------
+
+    def view(self, name: str, families: Iterable[str] | None = None) -> NodeView | None:
+        """The node as the exact path sees it, for some families or all; None where it is unknown."""
+        node = self._nodes.get(name)
+        if node is None:
+            return None
+        wanted = node.families if families is None else families
+        cards = {family: tuple(_uses(node, family)) for family in wanted if family in node.families}
+        return NodeView(facts=node.facts, cards=cards, broken=node.broken)
+
+    def on_node(self, name: str) -> tuple[Holding, ...]:
+        """What pods hold on a node, sorted by label."""
+        found = (self.holdings[key] for key in self._on_node.get(name, ()))
+        return tuple(sorted(found, key=lambda held: (held.label, held.key)))
+
+    def copy(self) -> State:
+        """An independent copy; values that never change are shared."""
+        other = State()
+        other.totals = self.totals.copy()
+        copies = {id(block): block.copy() for blocks in self.blocks.values() for block in blocks.values()}
+        other.blocks = {
+            family: {width: copies[id(block)] for width, block in blocks.items()}
+            for family, blocks in self.blocks.items()
+        }
+        other.kinds, other.holdings, other._names = dict(self.kinds), dict(self.holdings), dict(self._names)
+        other.homes = dict(self.homes)
+        other._on_node = {name: dict(keys) for name, keys in self._on_node.items()}
+        for name, node in self._nodes.items():
+            families = {f: attrs.evolve(cards, block=copies[id(cards.block)]) for f, cards in node.families.items()}
+            partitions = {card: dict(held) for card, held in node.partitions.items()}
+            other._nodes[name] = attrs.evolve(node, families=families, partitions=partitions)
+        return other
+
+
+def _by_family(devices: Sequence[Device]) -> tuple[dict[str, tuple[Device, ...]], dict[str, str]]:
+    """Cards by family, ordered by index and uuid; a family in which a uuid comes twice is left out, with the reason."""
+    grouped: dict[str, list[Device]] = {}
+    for device in devices:
+        grouped.setdefault(device.family, []).append(device)
+    cards, doubles = {}, {}
+    for family in sorted(grouped):
+        ordered = sorted(grouped[family], key=lambda device: (device.index, device.uuid))
+        uuids = [device.uuid for device in ordered]
+        double = next((uuid for uuid in uuids if uuids.count(uuid) > 1), None)
+        if double is None:
+            cards[family] = tuple(ordered)
+        else:
+            doubles[family] = f"{family}: two cards have the uuid {double}"
+    return cards, doubles
+
+
+def _uses(node: _Node, family: str) -> Iterator[DeviceUse]:
+    cards = node.families[family]
+    used = cards.block.used(cards.column)
+    for device, (slots, memory_mib, core_units, doubtful) in zip(cards.devices, used, strict=False):
+        held = node.partitions.get((family, device.uuid), {})
+        partitions = sorted({part for parts in held.values() for part in parts}, key=_place_on_card)
+        yield DeviceUse(
+            device=attrs.evolve(device, healthy=False) if doubtful and device.healthy else device,
+            slots_used=slots,
+            memory_used_mib=memory_mib,
+            core_units_used=core_units,
+            partitions=tuple(partitions),
+            cordoned=device.uuid in node.cordoned,
+        )
+
+
+def _place_on_card(partition: Partition) -> tuple[int, int, str]:
+    return partition.placement.start, partition.placement.size, partition.profile

@@ -1,0 +1,1 @@
+"""Policies: which node, and which cards of it, are taken first."""
