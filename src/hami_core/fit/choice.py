@@ -21,8 +21,13 @@ class Choice:
 
     pod: PodRequest
     best: Fits | None
-    candidates: tuple[str, ...]
+    _candidates: Callable[[], tuple[str, ...]] = attrs.field(alias="candidates", repr=False, eq=False)
     _judge: Callable[[str], Verdict] = attrs.field(alias="judge", repr=False, eq=False)
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Names of the nodes considered, sorted."""
+        return self._candidates()
 
     def verdict(self, node: str) -> Verdict:
         """The exact verdict for one node, which need not be a candidate."""

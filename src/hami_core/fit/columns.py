@@ -156,6 +156,11 @@ class Totals:
         self.stamps: IntArray = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
         self.ranks: IntArray = np.full(_FIRST_CAPACITY, -1, dtype=np.int64)  # place in name order; -1: row not in use
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the nodes, sorted."""
+        return tuple(self._names)
+
     def add(self, name: str) -> int:
         """Take a row for the node of that name."""
         row = self._free.pop() if self._free else self._extend()

@@ -264,12 +264,11 @@ class Fleet:
     def _rows(self, nodes: Sequence[str] | None) -> BoolArray | None:
         if nodes is None:
             return None
-        rows = np.zeros(self._state.totals.capacity, dtype=np.bool_)
-        rows[[row for row in map(self._state.row, nodes) if row is not None]] = True
-        return rows
+        return self._state.rows_of(nodes)
 
     def _choice(self, plan: Plan, best: Fits | None, nodes: Sequence[str] | None) -> Choice:
-        candidates = self._state.nodes if nodes is None else tuple(sorted(set(nodes)))
+        def candidates() -> tuple[str, ...]:
+            return self.nodes if nodes is None else tuple(sorted(set(nodes)))
 
         def judge(node: str) -> Verdict:
             with self._lock, self._aside(plan.pod.key):

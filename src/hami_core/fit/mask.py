@@ -44,7 +44,7 @@ def _family_rows(family: str, asks: list[Ask], state: State) -> BoolArray:
         rows[block.rows[used]] = fits
     allowed = asks[0].selector.allow_uuids
     if allowed:
-        rows &= _rows_of({name for uuid in allowed for name in state.homes.get((family, uuid), ())}, state)
+        rows &= state.rows_of([name for uuid in allowed for name in state.homes.get((family, uuid), ())])
     return rows
 
 
@@ -85,15 +85,17 @@ def _within_quota(ask: Ask, need: IntArray | int) -> BoolArray:
     room, count = ask.room, ask.request.count
     assert room is not None
     least = np.asarray(need) * (1 if isinstance(need, np.ndarray) else count)
-    memory_fits: BoolArray = least <= (np.inf if room.memory_mib is None else room.memory_mib)
-    return memory_fits & (room.core_units is None or ask.core_units * count <= room.core_units)
+    within: BoolArray = np.less_equal(least, np.inf if room.memory_mib is None else room.memory_mib)
+    if room.core_units is not None and ask.core_units * count > room.core_units:
+        within = np.zeros_like(within)
+    return within
 
 
 def _enough(block: Block, ask: Ask, fits: BoolArray) -> BoolArray:
     """Nodes with as many fitting cards as `ask` wants; a partitioned card may serve it several times."""
     count = ask.request.count
     if count == 1:
-        some: BoolArray = fits.any(axis=0)
+        some: BoolArray = np.logical_or.reduce(fits, axis=0)
         return some
     partitioned = block.partitioned[:, : block.size]
     if partitioned.any():
@@ -111,15 +113,6 @@ def _accepted_kinds(selector: Selector, family: str, state: State) -> BoolArray 
         return None
     samples = (Device(uuid="any", family=family, model=model, mode=mode, memory_mib=0) for model, mode in state.kinds)
     return np.array([type_accepted(sample, selector) for sample in samples], dtype=np.bool_)
-
-
-def _rows_of(nodes: set[str], state: State) -> BoolArray:
-    rows = np.zeros(state.totals.capacity, dtype=np.bool_)
-    for name in sorted(nodes):
-        row = state.row(name)
-        if row is not None:
-            rows[row] = True
-    return rows
 
 
 def _different(asks: Iterable[Ask]) -> list[Ask]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
+import numpy as np
 
 from hami_core.errors import UnknownName
 from hami_core.fit.attempt import NodeView
-from hami_core.fit.columns import Block, Totals, block_width
+from hami_core.fit.columns import Block, BoolArray, Totals, block_width
 from hami_core.fit.usage import Taken, is_partitioned, taken_by
 from hami_core.model import Device, DeviceUse, Partition, Placement
 from hami_core.objects import NodeFacts
@@ -87,6 +89,7 @@ class State:
         self.homes: dict[Card, tuple[str, ...]] = {}
         self._nodes: dict[str, _Node] = {}
         self._names: dict[int, str] = {}
+        self._row_by_name: dict[str, int] = {}
         self._on_node: dict[str, dict[str, None]] = {}
 
     # ---- nodes -----------------------------------------------------------------------------------------------------
@@ -97,12 +100,20 @@ class State:
     @property
     def nodes(self) -> tuple[str, ...]:
         """Names of the known nodes, sorted."""
-        return tuple(sorted(self._nodes))
+        return self.totals.names
 
     def row(self, node: str) -> int | None:
         """The node's row in the totals, or None where it is unknown or has no cards."""
         known = self._nodes.get(node)
         return known.row if known is not None and known.families else None
+
+    def rows_of(self, nodes: Iterable[str]) -> BoolArray:
+        """The rows of `nodes`, as a mask over the totals. Unknown names are passed over."""
+        rows = np.zeros(self.totals.capacity + 1, dtype=np.bool_)
+        unknown = self.totals.capacity
+        # One dictionary look-up a name, in C: a scheduler asks with thousands of names at a time.
+        rows[list(map(self._row_by_name.get, nodes, itertools.repeat(unknown)))] = True
+        return rows[:unknown]
 
     def name(self, row: int) -> str:
         """The node at `row` of the totals."""
@@ -115,6 +126,7 @@ class State:
         if known is None:
             row = self.totals.add(node.name)
             self._names[row] = node.name
+            self._row_by_name[node.name] = row
         else:
             row = known.row
             self._leave_blocks(known)
@@ -143,7 +155,7 @@ class State:
             raise UnknownName(kind="node", name=name)
         self._leave_blocks(node)
         self.totals.drop(node.row)
-        del self._names[node.row]
+        del self._names[node.row], self._row_by_name[name]
 
     def _kind(self, device: Device) -> int:
         return self.kinds.setdefault((device.model, device.mode), len(self.kinds))
@@ -251,7 +263,7 @@ class State:
             for family, blocks in self.blocks.items()
         }
         other.kinds, other.holdings, other._names = dict(self.kinds), dict(self.holdings), dict(self._names)
-        other.homes = dict(self.homes)
+        other.homes, other._row_by_name = dict(self.homes), dict(self._row_by_name)
         other._on_node = {name: dict(keys) for name, keys in self._on_node.items()}
         for name, node in self._nodes.items():
             families = {f: attrs.evolve(cards, block=copies[id(cards.block)]) for f, cards in node.families.items()}

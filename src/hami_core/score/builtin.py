@@ -27,14 +27,14 @@ def fullness(nodes: NodeColumns) -> FloatArray:
         slots = _share(nodes.slots_used, nodes.slots)
         cores = _share(nodes.core_units_used, nodes.core_units)
         memory = _share(nodes.memory_used_mib, nodes.memory_mib)
-        score: FloatArray = np.multiply(SCALE, slots + cores + memory, dtype=np.float32)
+        score = np.asarray(SCALE * (slots + cores + memory), dtype=np.float32)
     countless = (nodes.slots == 0) | (nodes.core_units == 0) | (nodes.memory_mib == 0)
     score[countless] = 0
     return score
 
 
 def _share(used: IntArray, total: IntArray) -> FloatArray:
-    share: FloatArray = used.astype(np.float32) / total.astype(np.float32)
+    share: FloatArray = np.divide(used.astype(np.float32), total.astype(np.float32))
     return share
 
 
