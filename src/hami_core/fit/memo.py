@@ -92,7 +92,8 @@ def _refresh(known: Known, plan: Plan, state: State) -> None:
     if len(changed) > _FEW_CHANGES:
         known.state[changed] = _bounded(possible(plan, state))[changed]
     else:
-        known.state[changed] = OPEN
+        gone = state.totals.ranks[changed] < 0
+        known.state[changed] = np.where(gone, np.int8(REFUSED), np.int8(OPEN))
     for row in changed.tolist():
         known.placements.pop(row, None)
 
