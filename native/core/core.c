@@ -61,7 +61,13 @@ bool hami_core_active(void) { return __atomic_load_n(&state, __ATOMIC_ACQUIRE) =
 
 int hami_core_device_count(void) { return (int)__atomic_load_n(&limits.device_count, __ATOMIC_ACQUIRE); }
 
-int hami_core_device_by_uuid(const char *uuid) { return hami_live_limits_find(&limits, uuid); }
+int hami_core_device_by_uuid(const char *uuid) {
+  if (!hami_core_active()) {
+    return -1;
+  }
+  hami_live_limits_poll(&limits, hami_effects_system.coarse_ns());
+  return hami_live_limits_find(&limits, uuid);
+}
 
 static bool known_device(int device) { return device >= 0 && device < hami_core_device_count(); }
 

@@ -167,13 +167,21 @@ static void tick(const struct hami_ledger *ledger, uint64_t now) {
   }
 }
 
-/* Starts every operation. The clocks of several processes may differ by a coarse tick: `now` is only ever compared. */
-static void enter(struct hami_ledger *ledger) {
-  uint64_t now = ledger->effects->coarse_ns();
-  hami_live_limits_poll(ledger->limits, now);
+static void take_turn(struct hami_ledger *ledger, uint64_t now) {
   hami_self_enter(ledger->self, ledger->effects);
   stay_attached(ledger);
   tick(ledger, now);
+}
+
+/* Starts an operation on a device; false, without a turn, for one that is not ours. */
+static bool enter(struct hami_ledger *ledger, int device) {
+  uint64_t now = ledger->effects->coarse_ns();
+  hami_live_limits_poll(ledger->limits, now);
+  if (!known_device(ledger, device)) {
+    return false;
+  }
+  take_turn(ledger, now);
+  return true;
 }
 
 static void leave(struct hami_ledger *ledger) { hami_self_leave(ledger->self); }
@@ -253,12 +261,11 @@ static void count_refusal(const struct hami_ledger *ledger, uint32_t device, uin
 }
 
 bool hami_ledger_reserve(struct hami_ledger *ledger, int device, unsigned int class, uint64_t bytes) {
-  if (!known_device(ledger, device) || class >= HAMI_REGION_CLASSES) {
-    return true;
-  }
   bool looked = false;
   for (unsigned int tries = 0;;) {
-    enter(ledger);
+    if (class >= HAMI_REGION_CLASSES || !enter(ledger, device)) {
+      return true;
+    }
     enum outcome outcome = try_to_reserve(ledger, (uint32_t)device, class, bytes);
     uint32_t slot = ledger->self->slot;
     if (outcome == REFUSED && !looked) {
@@ -280,18 +287,16 @@ bool hami_ledger_reserve(struct hami_ledger *ledger, int device, unsigned int cl
 }
 
 void hami_ledger_force(struct hami_ledger *ledger, int device, unsigned int class, uint64_t bytes) {
-  if (known_device(ledger, device) && class < HAMI_REGION_CLASSES) {
-    enter(ledger);
+  if (class < HAMI_REGION_CLASSES && enter(ledger, device)) {
     add_own(ledger, (uint32_t)device, class, bytes);
     leave(ledger);
   }
 }
 
 void hami_ledger_release(struct hami_ledger *ledger, int device, unsigned int class, uint64_t bytes) {
-  if (!known_device(ledger, device) || class >= HAMI_REGION_CLASSES) {
+  if (class >= HAMI_REGION_CLASSES || !enter(ledger, device)) {
     return;
   }
-  enter(ledger);
   struct hami_self *self = ledger->self;
   uint64_t held = self->class_bytes[device][class];
   uint64_t given = bytes < held ? bytes : held;
@@ -302,10 +307,9 @@ void hami_ledger_release(struct hami_ledger *ledger, int device, unsigned int cl
 }
 
 uint64_t hami_ledger_used_bytes(struct hami_ledger *ledger, int device) {
-  if (!known_device(ledger, device)) {
+  if (!enter(ledger, device)) {
     return 0;
   }
-  enter(ledger);
   uint64_t used = ledger->self->bytes[device];
   if (shared(ledger, (uint32_t)device)) {
     (void)hami_region_map_new(ledger->region);
@@ -316,29 +320,24 @@ uint64_t hami_ledger_used_bytes(struct hami_ledger *ledger, int device) {
 }
 
 uint64_t hami_ledger_own_bytes(struct hami_ledger *ledger, int device) {
-  if (!known_device(ledger, device)) {
+  if (!enter(ledger, device)) {
     return 0;
   }
-  enter(ledger);
   uint64_t own = ledger->self->bytes[device];
   leave(ledger);
   return own;
 }
 
 uint64_t hami_ledger_limit_bytes(struct hami_ledger *ledger, int device) {
-  if (!known_device(ledger, device)) {
-    return HAMI_UNLIMITED;
-  }
   hami_live_limits_poll(ledger->limits, ledger->effects->coarse_ns());
-  return limit_of(ledger, (uint32_t)device);
+  return known_device(ledger, device) ? limit_of(ledger, (uint32_t)device) : HAMI_UNLIMITED;
 }
 
 size_t hami_ledger_rows(struct hami_ledger *ledger, int device, struct hami_ledger_row *rows, size_t size) {
   size_t found = 0;
-  if (!known_device(ledger, device)) {
+  if (!enter(ledger, device)) {
     return 0;
   }
-  enter(ledger);
   (void)reap(ledger); /* nobody wants to see the dead */
   if (shared(ledger, (uint32_t)device)) {
     (void)hami_region_map_new(ledger->region);
@@ -364,7 +363,7 @@ size_t hami_ledger_rows(struct hami_ledger *ledger, int device, struct hami_ledg
 }
 
 void hami_ledger_tick(struct hami_ledger *ledger) {
-  enter(ledger);
+  take_turn(ledger, ledger->effects->coarse_ns());
   leave(ledger);
 }
 

@@ -26,14 +26,21 @@
 #define MOST_YIELD_NS NS_PER_S
 #define AVERAGE_SHIFT 3 /* the running average moves an eighth of the way */
 #define WRITE_STEP_NS NS_PER_MS
+#define LOCAL_BYTES (HAMI_LIMITS_MAX_DEVICES * sizeof(struct hami_region_device))
 
 bool hami_pacing_open(struct hami_pacing *pacing, const struct hami_effects *effects, struct hami_live_limits *limits,
                       struct hami_region *region) {
-  size_t bytes = HAMI_LIMITS_MAX_DEVICES * sizeof(struct hami_region_device);
-  void *local = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *local = mmap(NULL, LOCAL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   *pacing = (struct hami_pacing){
       .effects = effects, .limits = limits, .region = region, .local = local == MAP_FAILED ? NULL : local};
   return pacing->local != NULL;
+}
+
+void hami_pacing_close(struct hami_pacing *pacing) {
+  if (pacing->local != NULL) {
+    (void)munmap(pacing->local, LOCAL_BYTES);
+    pacing->local = NULL;
+  }
 }
 
 static bool known_device(const struct hami_pacing *pacing, int device) {

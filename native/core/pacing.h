@@ -28,6 +28,8 @@ struct hami_pacing {
 bool hami_pacing_open(struct hami_pacing *pacing, const struct hami_effects *effects, struct hami_live_limits *limits,
                       struct hami_region *region);
 
+void hami_pacing_close(struct hami_pacing *pacing);
+
 /* True while a launch on `device` may have to wait: then its device time must be measured or estimated well. */
 bool hami_pacing_limits(struct hami_pacing *pacing, int device);
 

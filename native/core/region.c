@@ -27,15 +27,17 @@ static bool stat_fd(int fd, struct stat *found) { return syscall(SYS_newfstatat,
 
 static uint32_t round_up(uint32_t value, uint32_t step) { return (value + step - 1) / step * step; }
 
+static int set_lock(int fd, short type) {
+  struct flock whole = {.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+  int result = fcntl(fd, F_OFD_SETLK, &whole);
+  /* Kernels and sandboxes that know the older kind only. */
+  return result != 0 && errno == EINVAL ? fcntl(fd, F_SETLK, &whole) : result;
+}
+
 /* Released by the kernel when the holder dies. */
 static bool lock_file(const struct hami_effects *effects, int fd) {
-  struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
   for (unsigned int step = 0; step < LOCK_STEPS; step++) {
-    int result = fcntl(fd, F_OFD_SETLK, &whole);
-    if (result != 0 && errno == EINVAL) { /* a kernel or sandbox that knows the older kind only */
-      result = fcntl(fd, F_SETLK, &whole);
-    }
-    if (result == 0) {
+    if (set_lock(fd, F_WRLCK) == 0) {
       return true;
     }
     if (errno != EAGAIN && errno != EACCES && errno != EINTR) {
@@ -45,6 +47,9 @@ static bool lock_file(const struct hami_effects *effects, int fd) {
   }
   return false;
 }
+
+/* Closing would not do: a mapping made from the descriptor keeps the open file, and its lock, alive. */
+static void unlock_file(int fd) { (void)set_lock(fd, F_UNLCK); }
 
 /* Makes the file `size` bytes long with real blocks: touching a hole on a full disk would kill the program. */
 static bool extend(int fd, off_t from, off_t size) {
@@ -223,6 +228,7 @@ static enum hami_region_result attach_open(struct hami_region *region, int fd, u
     if (result == HAMI_REGION_BUSY) {
       result = create(fd, device_count, boot_id) ? read_header(fd, boot_id, &header, &found) : HAMI_REGION_UNREACHABLE;
     }
+    unlock_file(fd);
   }
   return result == HAMI_REGION_OK ? map_file(region, fd, &header, &found) : result;
 }
@@ -239,7 +245,7 @@ enum hami_region_result hami_region_attach(struct hami_region *region, const str
   }
   enum hami_region_result result = fd < 0 ? HAMI_REGION_UNREACHABLE : attach_open(region, fd, device_count);
   if (fd >= 0) {
-    (void)close(fd); /* releases the lock, if it was taken */
+    (void)close(fd);
   }
   errno = saved;
   return result;
@@ -327,6 +333,7 @@ bool hami_region_grow(struct hami_region *region, uint32_t seen_count) {
           grown = true;
         }
       }
+      unlock_file(fd);
     }
     (void)close(fd);
   }
