@@ -132,7 +132,6 @@ class Family:
     selectors: SelectorKeys = SelectorKeys()
     templates: tuple[Template, ...] = ()
     quota: Quota = Quota.ADMISSION
-    match_type: bool = True  # False: a card's model is never compared (Cambricon, Moore Threads)
     cards_per_pod: int | None = None  # Moore Threads: containers of a pod may share one card only
     runtime_class: str | None = None
     isolation: Isolation | None = None

@@ -69,7 +69,6 @@ def hami_families(config: ConfigSections) -> tuple[Family, ...]:
             units=UNITS,
             wire=WIRE,
             selectors=SELECTORS,
-            match_type=False,
             cards_per_pod=1,
         ),
     )
