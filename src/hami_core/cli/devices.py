@@ -20,19 +20,23 @@ FAILED = 1
 @click.command(epilog="Example: hami devices --simulate a40x2 -o json")
 @click.option("--vendor", metavar="V", help="Only this vendor, such as nvidia.")
 @simulate_option
-@format_option
+@format_option("node")
 def devices(vendor: str | None, simulate: str | None, output: str) -> int:
     """List the accelerators: vendor, index, uuid, model, memory, cores, NUMA node, health and links.
 
     A vendor whose driver is not installed is one quiet line; a driver that does not answer is an error of that vendor
-    alone, and exit code 1.
+    alone, and exit code 1. -o node prints the Kubernetes node that this machine would be, for `hami schedule`.
     """
+    from hami_core.local.node import as_node
     from hami_core.local.sight import look_at
     from hami_core.registry import load_registry
 
     registry = load_registry()
     sight = look_at(machine_of(simulate, registry), registry, vendor)
-    emit(_as_dict(sight), output, lambda console: _tables(sight, console))
+    if output == "node":
+        emit(as_node(sight, registry), "json", lambda _console: ())
+    else:
+        emit(_as_dict(sight), output, lambda console: _tables(sight, console))
     for name, problem in sorted(sight.failed.items()):
         click.echo(f"hami: {name}: {problem}", err=True)
     return FAILED if sight.failed else 0
@@ -41,7 +45,7 @@ def devices(vendor: str | None, simulate: str | None, output: str) -> int:
 def _as_dict(sight: Sight) -> dict[str, Any]:
     return {
         "machine": sight.machine.name,
-        "simulated": sight.machine.file is not None,
+        "simulated": sight.machine.simulated,
         "devices": [_card(card) for card in sight.cards],
         "missing": dict(sorted(sight.missing.items())),
         "failed": dict(sorted(sight.failed.items())),

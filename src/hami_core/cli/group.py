@@ -28,12 +28,14 @@ class Verb:
 
     module: str
     help: str
+    attribute: str = ""  # of the command in the module, where it is not the verb's own name
 
 
 VERBS = {
     "plugins": Verb("hami_core.cli.plugins", "List vendor and policy plugins, and what is wrong with a broken one."),
     "devices": Verb("hami_core.cli.devices", "List the accelerators of this host or of a simulated machine."),
     "run": Verb("hami_core.cli.run", "Run a command inside a share of the accelerators."),
+    "exec": Verb("hami_core.cli.exec", "Run one more command inside a share that is held.", "enter"),
     "ps": Verb("hami_core.cli.ps", "List the shares in use on this host."),
     "schedule": Verb("hami_core.cli.schedule", "Say where a pod would go in a cluster, and why."),
     "serve-fit": Verb("hami_core.cli.serve_fit", "Serve the fit engine to other programs over gRPC."),
@@ -49,10 +51,11 @@ class LazyGroup(click.Group):
         return [name for name, verb in VERBS.items() if find_spec(verb.module) is not None]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb. The module exposes a click command of the verb's own name."""
+        """Import the verb."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = getattr(import_module(VERBS[cmd_name].module), cmd_name.replace("-", "_"))
+        verb = VERBS[cmd_name]
+        command: click.Command = getattr(import_module(verb.module), verb.attribute or cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -75,16 +78,21 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
     ctx.exit()
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_HELP = """Share accelerators between processes and containers.
+
+\b
+Try it without a GPU:
+  hami devices --simulate a40x2
+  hami run --simulate a40x2 --memory 4096 -- nvitop --once
+"""
+
+
+@click.group(
+    cls=LazyGroup, help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show versions.")
 def hami() -> None:
-    r"""Share accelerators between processes and containers.
-
-    \b
-    Try it without a GPU:
-      hami devices --simulate a40x2
-      hami run --simulate a40x2 --memory 4096 -- nvitop --once
-    """
+    """The command itself; its verbs are in `VERBS`."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -102,19 +110,19 @@ def run(arguments: Sequence[str]) -> int:
 
 def _invoke(arguments: Sequence[str]) -> int:
     try:
-        result: Any = hami.main(args=list(arguments), prog_name="hami", standalone_mode=False)
-    except click.UsageError as err:
-        path = err.ctx.command_path if err.ctx else "hami"
-        click.echo(f"hami: {err.format_message()} (see {path} --help)", err=True)
-        return err.exit_code
+        # Not click's main(): it has ways of its own with a reader that left and with Ctrl-C.
+        with hami.make_context("hami", list(arguments)) as context:
+            result: Any = hami.invoke(context)
+            code = result if isinstance(result, int) else 0
+    except click.exceptions.Exit as done:
+        code = done.exit_code
     except click.ClickException as err:
-        click.echo(f"hami: {err.format_message()}", err=True)
-        return err.exit_code
-    except click.Abort:
-        return 128 + signal.SIGINT
+        code = _misused(err)
+    except (click.Abort, KeyboardInterrupt):
+        code = 128 + signal.SIGINT
     except HamiError as err:
         click.echo(f"hami: {err}", err=True)
-        return err.exit_code
+        code = err.exit_code
     except BrokenPipeError:
         raise
     except Exception as err:
@@ -122,8 +130,20 @@ def _invoke(arguments: Sequence[str]) -> int:
             raise
         problem = " ".join(f"{type(err).__name__}: {err}".split())
         click.echo(f"hami: internal error: {problem} (HAMI_DEBUG=1 shows where)", err=True)
-        return INTERNAL_ERROR
-    return result if isinstance(result, int) else 0
+        code = INTERNAL_ERROR
+    return code
+
+
+def _misused(error: click.ClickException) -> int:
+    """Say in one line what is wrong with the command line, or show the help where it is empty."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+    elif isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "hami"
+        click.echo(f"hami: {error.format_message()} (see {path} --help)", err=True)
+    else:
+        click.echo(f"hami: {error.format_message()}", err=True)
+    return error.exit_code
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -21,11 +21,10 @@ _PIPE_WIDTH = 250  # nobody's terminal: a program or a file reads whole fields, 
 _SHORT_UUID = 12  # "GPU-1f0a3c5e": enough to tell cards apart; `--uuid` accepts it
 
 
-def format_option(command: F) -> F:
-    """Add ``-o table|json|yaml`` as the parameter `output`."""
-    formats = click.Choice(["table", "json", "yaml"])
-    option = click.option("-o", "--output", type=formats, default="table", show_default=True, help="How to print.")
-    return option(command)
+def format_option(*more: str) -> Callable[[F], F]:
+    """Add ``-o table|json|yaml``, and `more` formats of the verb's own, as the parameter `output`."""
+    formats = click.Choice(["table", "json", "yaml", *more])
+    return click.option("-o", "--output", type=formats, default="table", show_default=True, help="How to print.")
 
 
 def emit(document: object, output: str, tables: Callable[[Console], Sequence[RenderableType]]) -> None:
@@ -38,8 +37,11 @@ def emit(document: object, output: str, tables: Callable[[Console], Sequence[Ren
         click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
     else:
         console = stdout()
-        for table in tables(console):
-            console.print(table)
+        with console.capture() as captured:
+            for table in tables(console):
+                console.print(table)
+        # The padding of the last column means nothing to a pipe, and wraps in a terminal that was made smaller since.
+        click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def stdout() -> Console:

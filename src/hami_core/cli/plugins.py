@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: hami plugins -o json")
-@format_option
+@format_option()
 def plugins(output: str) -> None:
     """List vendor and policy plugins: distribution, version, families, and what is wrong with a broken one.
 

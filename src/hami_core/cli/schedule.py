@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from hami_core.registry import Registry
     from hami_core.whatif import Decision
-    from hami_core.wire.device_config import ConfigSections
 
 NO_ROOM = 75  # as of `hami run`
-REFUSED = 2
+BAD_INPUT = 2
 _STDIN = "-"
 
 
@@ -30,27 +30,31 @@ _STDIN = "-"
 @click.option("--config", metavar="FILE", help="HAMi's device-config.yaml.")
 @click.option("--jsonl", is_flag=True, help='Answer one question a line: {"objects":[...],"pod":{...}} on stdin.')
 @click.option("--explain", is_flag=True, help="Say for each device why it was passed over.")
-@format_option
+@format_option()
 def schedule(
     *, cluster: str | None, pods: tuple[str, ...], config: str | None, jsonl: bool, explain: bool, output: str
 ) -> int:
     """Say for each node whether the pod fits, its score and devices, or the reason against it.
 
     Without -f the cluster's own pending pods that ask for devices are placed one after the other, each beside those
-    before it. Exit code: 0 every pod has a place, 75 one has none, 2 one was refused or the input is wrong.
+    before it. Exit code: 0 every pod has a place, 75 one has none, 2 one was refused or a part of the input is wrong;
+    the rest is decided all the same.
     """
-    sections = None if config is None else _config(config)
-    if jsonl:
-        if cluster or pods:
-            raise click.UsageError("--jsonl reads clusters and pods from stdin; drop --cluster and -f")
-        from hami_core.cli.schedule_lines import answer_lines
-
-        return answer_lines(sections)
-    if cluster is None:
+    if jsonl and (cluster or pods):
+        raise click.UsageError("--jsonl reads clusters and pods from stdin; drop --cluster and -f")
+    if not jsonl and cluster is None:
         raise click.UsageError("say which cluster: --cluster FILE, or --jsonl")
     if [cluster, *pods].count(_STDIN) > 1:
         raise click.UsageError("only one of --cluster and -f can be stdin")
-    decisions = list(_decide(cluster, pods, sections))
+    registry = _registry(config)
+    if cluster is None:
+        from hami_core.cli.schedule_lines import answer_lines
+
+        return answer_lines(registry)
+    decisions = list(_decide(cluster, pods, registry))
+    problems = dict.fromkeys(problem for decision in decisions for problem in decision.problems)
+    for problem in problems:
+        click.echo(f"hami: {problem}", err=True)
     documents = [decision.to_dict() for decision in decisions]
     if explain:
         for document, decision in zip(documents, decisions, strict=True):
@@ -60,24 +64,32 @@ def schedule(
         output,
         lambda console: [part for document in documents for part in _tables(document, console)],
     )
-    return max((_exit_code(document) for document in documents), key=(0, NO_ROOM, REFUSED).index, default=0)
+    if problems:
+        return BAD_INPUT
+    return max((_exit_code(document) for document in documents), key=(0, NO_ROOM, BAD_INPUT).index)
 
 
-def _config(file: str) -> ConfigSections:
+def _registry(config: str | None) -> Registry:
     from pathlib import Path
 
+    from hami_core.registry import load_registry
     from hami_core.wire.device_config import ConfigSections
 
-    return ConfigSections.load(Path(file))
+    return load_registry(None if config is None else ConfigSections.load(Path(config)))
 
 
 def _exit_code(document: Mapping[str, Any]) -> int:
     if not document["admitted"]:
-        return REFUSED
-    return NO_ROOM if document["node"] is None else 0
+        return BAD_INPUT
+    return 0 if document["node"] is not None or _anywhere(document) else NO_ROOM
 
 
-def _decide(cluster: str, files: tuple[str, ...], config: ConfigSections | None) -> Iterator[Decision]:
+def _anywhere(document: Mapping[str, Any]) -> bool:
+    """Whether no node was chosen because the pod asks for no device."""
+    return document["node"] is None and any(node["fits"] for node in document["nodes"].values())
+
+
+def _decide(cluster: str, files: tuple[str, ...], registry: Registry) -> Iterator[Decision]:
     """One decision a pod. A pod that found a place holds it when the next one is decided."""
     from hami_core.cli.documents import read_documents
     from hami_core.objects import items
@@ -85,8 +97,8 @@ def _decide(cluster: str, files: tuple[str, ...], config: ConfigSections | None)
 
     objects = [item for document in read_documents(cluster) for item in items(document)]
     pods = [_pod(item, file) for file in files for document in read_documents(file) for item in items(document)]
-    for pod in pods or _pending(objects, cluster, config):
-        decision = decide(objects, pod, config)
+    for pod in pods or _pending(objects, cluster, registry):
+        decision = decide(objects, pod, registry=registry)
         yield decision
         objects.append(_bound(pod, decision.to_dict()))
 
@@ -98,16 +110,12 @@ def _pod(item: Mapping[str, Any], file: str) -> Mapping[str, Any]:
     return item
 
 
-def _pending(
-    objects: Sequence[Mapping[str, Any]], cluster: str, config: ConfigSections | None
-) -> list[Mapping[str, Any]]:
+def _pending(objects: Sequence[Mapping[str, Any]], cluster: str, registry: Registry) -> list[Mapping[str, Any]]:
     """Pods of the cluster that wait for a node and ask for devices, in the order of the file."""
     from hami_core.errors import BadWire
     from hami_core.objects import read_pod
-    from hami_core.registry import load_registry
 
-    families = load_registry(config).families.values()
-    resources = {name for loaded in families for name in loaded.family.resources.names}
+    resources = {name for loaded in registry.families.values() for name in loaded.family.resources.names}
     waiting = []
     for item in objects:
         if item.get("kind") != "Pod":
@@ -138,7 +146,10 @@ def _tables(document: Mapping[str, Any], console: Console) -> list[RenderableTyp
     head = f"pod {plain(document['pod'])}: "
     if not document["admitted"]:
         return [head + f"[red]refused:[/red] {plain(document['message'])}"]
-    head += f"goes to [bold]{plain(document['node'])}[/bold]" if document["node"] else "[red]fits nowhere[/red]"
+    if document["node"] is not None:
+        head += f"goes to [bold]{plain(document['node'])}[/bold]"
+    else:
+        head += "asks for no device, any node will do" if _anywhere(document) else "[red]fits nowhere[/red]"
     made = table("NODE", "FITS", "SCORE", "DEVICES, OR WHY NOT", right=("SCORE",), fold=("DEVICES, OR WHY NOT",))
     explanations = document.get("explanations", {})
     for name, node in document["nodes"].items():

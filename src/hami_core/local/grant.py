@@ -64,7 +64,7 @@ def asked_cards(sight: Sight, vendor: str | None, models: tuple[str, ...] = ()) 
     if not cards:
         notes = [f"{name}: {note}" for name, note in sorted({**sight.missing, **sight.failed}.items())]
         told = f" ({'; '.join(notes)})" if notes else ""
-        hint = "" if sight.machine.file else "; try it with --simulate a40x2"
+        hint = "" if sight.machine.simulated else "; try it with --simulate a40x2"
         raise NothingToShare(f"{sight.machine.name} has no {vendor or 'accelerator'} cards{told}{hint}")
     vendors = sorted({card.vendor for card in cards})
     if len(vendors) > 1:

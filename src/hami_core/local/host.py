@@ -78,9 +78,5 @@ def reasons(refused: NoRoom, cards: tuple[Card, ...]) -> tuple[str, ...]:
     if not isinstance(refused.verdict, Rejected):
         return (str(refused.verdict),)
     by_uuid = {reason.uuid: reason for reason in refused.verdict.devices}
-    return tuple(
-        f"#{card.probed.index} {card.device.model}: {by_uuid[card.device.uuid].reason}"
-        f" ({by_uuid[card.device.uuid].detail})"
-        for card in cards
-        if card.device.uuid in by_uuid
-    )
+    refusals = [by_uuid[card.device.uuid] for card in cards if card.device.uuid in by_uuid]
+    return tuple(reason.detail or f"{reason.uuid}: {reason.reason}" for reason in refusals)

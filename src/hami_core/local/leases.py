@@ -24,7 +24,7 @@ from hami_core.model import DeviceShare
 
 _VERSION = 1
 _BUSY_S = 30.0  # a transaction takes milliseconds; only a stopped process holds the lock this long
-_ID = re.compile(r"[0-9a-f]{12}")
+_ID = re.compile(r"[0-9a-f]{8}")
 
 _SCHEMA = """
 CREATE TABLE lease (
@@ -54,7 +54,7 @@ class LeaseBooksUnusable(HamiError):
 
 def new_id() -> str:
     """A name for a lease that nobody used before."""
-    return secrets.token_hex(6)
+    return secrets.token_hex(4)
 
 
 class Leases:

@@ -32,6 +32,7 @@ class Machine:
 
     name: str
     folder: Path
+    simulated: bool = False
     file: Path | None = None
     vendor: str | None = None
 
@@ -51,8 +52,9 @@ class Machine:
         searched = os.environ.get("LD_LIBRARY_PATH", "")
         return {
             "HAMI_FAKE_MACHINE": str(self.file),
-            "HAMI_FAKE_STATE": str(self.folder / "driver-state"),
             "LD_LIBRARY_PATH": os.pathsep.join([*dict.fromkeys(folders), *([searched] if searched else [])]),
+            # Without leases there is nothing to share, and looking at a machine must not leave anything behind.
+            **({"HAMI_FAKE_STATE": str(self.folder / "driver-state")} if self.folder.is_dir() else {}),
         }
 
 
@@ -87,9 +89,17 @@ def simulated(name: str, registry: Registry) -> Machine:
     # Two files may carry one name, and a file may change; each of these is a machine with books of its own.
     label = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in read.name)
     folder = state_dir() / "simulated" / f"{label}-{hashlib.sha256(content).hexdigest()[:_DIGEST]}"
-    return Machine(name=read.name, folder=folder, file=file, vendor=read.vendor)
+    return Machine(name=label, folder=folder, simulated=True, file=file, vendor=read.vendor)
 
 
 def families_of(registry: Registry, vendor: str | None) -> tuple[LoadedFamily, ...]:
     """Families of a vendor, or of all vendors, sorted by name."""
     return tuple(loaded for loaded in registry.families.values() if vendor in (None, loaded.family.vendor))
+
+
+def known_machines() -> tuple[Machine, ...]:
+    """This host and the simulated machines that have ever had a lease here, by name."""
+    folder = state_dir() / "simulated"
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    simulations = [Machine(name=entry.name.rpartition("-")[0], folder=entry, simulated=True) for entry in entries]
+    return tuple(machine for machine in [this_host(), *simulations] if (machine.folder / "leases.db").is_file())
