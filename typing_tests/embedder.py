@@ -72,7 +72,7 @@ def place(fleet: Fleet, pod: PodRequest, now_s: float) -> Placement | None:
     fleet.confirm(reservation.key)
     assert_type(fleet.release("another"), bool)
     assert_type(fleet.expire(now_s + 60), tuple[str, ...])
-    return reservation.placement
+    return reservation.best.placement
 
 
 def explain(choice: Choice) -> list[str]:

@@ -11,14 +11,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hami_core.errors import HamiError as HamiError
+    from hami_core.fit import Choice as Choice
     from hami_core.fit import Fleet as Fleet
+    from hami_core.fit import Reservation as Reservation
     from hami_core.hookspecs import hookimpl as hookimpl
+    from hami_core.model import ContainerKind as ContainerKind
     from hami_core.model import ContainerRequest as ContainerRequest
+    from hami_core.model import ContainerShares as ContainerShares
     from hami_core.model import Device as Device
     from hami_core.model import DeviceRequest as DeviceRequest
     from hami_core.model import DeviceShare as DeviceShare
+    from hami_core.model import DeviceUse as DeviceUse
     from hami_core.model import Placement as Placement
     from hami_core.model import PodRequest as PodRequest
+    from hami_core.model import ScoringWeights as ScoringWeights
+    from hami_core.model import Selector as Selector
+    from hami_core.objects import NodeFacts as NodeFacts
     from hami_core.registry import Registry as Registry
     from hami_core.registry import load_registry as load_registry
     from hami_core.verdict import Broken as Broken
@@ -33,9 +42,23 @@ __version__ = "0.1.0"
 
 _HOME = {
     "hami_core.whatif": ("Decision", "decide"),
-    "hami_core.fit": ("Fleet",),
+    "hami_core.errors": ("HamiError",),
+    "hami_core.fit": ("Choice", "Fleet", "Reservation"),
     "hami_core.hookspecs": ("hookimpl",),
-    "hami_core.model": ("ContainerRequest", "Device", "DeviceRequest", "DeviceShare", "Placement", "PodRequest"),
+    "hami_core.model": (
+        "ContainerKind",
+        "ContainerRequest",
+        "ContainerShares",
+        "Device",
+        "DeviceRequest",
+        "DeviceShare",
+        "DeviceUse",
+        "Placement",
+        "PodRequest",
+        "ScoringWeights",
+        "Selector",
+    ),
+    "hami_core.objects": ("NodeFacts",),
     "hami_core.registry": ("Registry", "load_registry"),
     "hami_core.verdict": ("Broken", "Fits", "Reason", "Rejected", "Verdict"),
 }

@@ -70,7 +70,7 @@ class Queue:
         if reservation is None:
             return False
         try:
-            self._start(job, reservation.placement)
+            self._start(job, reservation.best.placement)
         except Exception:
             self._fleet.release(reservation.key)
             raise

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 import attrs
 
-from hami_core.errors import UnknownName
+from hami_core.errors import ReservationConflict, UnknownName
 from hami_core.fit import Choice, Fleet, Reservation
-from hami_core.inventory import Holding, NodeInventory
+from hami_core.inventory import NodeInventory
 from hami_core.model import Placement, PodRequest
 from hami_core.rpc.feed import Feed, Subscription
 
@@ -72,14 +72,11 @@ class Book:
         """Forget a node."""
         self.fleet.remove_node(name)
 
-    def add_pod(self, holding: Holding) -> Sequence[str]:
+    def add_pod(self, key: str, placement: Placement, *, init_done: bool, label: str) -> Sequence[str]:
         """State what a pod holds, over what was known or reserved; the cards that its node is not known to have."""
-        key, placement = holding.key, holding.placement
-        self.fleet.add_pod(key, placement, init_done=holding.init_done, label=holding.label)
+        self.fleet.add_pod(key, placement, init_done=init_done, label=label)
         self._set(key, Entry(placement=placement))
-        known = {use.device.uuid for use in self.fleet.uses(placement.node)}
-        named = {share.uuid for item in placement.containers for held in item.shares.values() for share in held}
-        return sorted(named - known)
+        return self._unknown_uuids(placement)
 
     def holds(self, key: str) -> bool:
         """Whether a pod holds anything, reserved or placed."""
@@ -87,8 +84,7 @@ class Book:
 
     def remove_pod(self, key: str) -> bool:
         """Free what a pod holds; whether it held anything."""
-        removed = self.fleet.remove_pod(key)
-        return self._drop(key, Gone.REMOVED) or removed
+        return self.fleet.remove_pod(key) and self._drop(key, Gone.REMOVED)
 
     def set_quota(self, namespace: str, limits: Mapping[str, int]) -> None:
         """Set a namespace's quota."""
@@ -100,18 +96,22 @@ class Book:
         return self.fleet.decide(pod, nodes)
 
     def reserve(self, pod: PodRequest, nodes: Sequence[str] | None, hold_s: float) -> tuple[Choice, Reservation | None]:
-        """Decide and take the share.
+        """Decide and take the share, in place of an earlier reservation of the pod.
 
         Raises:
-            ReservationConflict: the pod holds something already.
+            ReservationConflict: the pod is placed: a reservation would free, at its deadline, what runs.
         """
         self.expire()
-        now_s = self.clock()
-        choice, reservation = self.fleet.reserve(pod, nodes, now_s=now_s, hold_s=hold_s)
-        if reservation is not None:
-            entry = Entry(placement=reservation.placement, deadline_s=now_s + hold_s)
-            heapq.heappush(self._deadlines, (now_s + hold_s, reservation.key))
-            self._set(reservation.key, entry)
+        earlier = self._entries.get(pod.key)
+        if earlier is not None and earlier.deadline_s is None:
+            where = earlier.placement.node
+            raise ReservationConflict(f"pod {pod.key} is placed on node {where} already; RemovePod frees what it holds")
+        choice, reservation = self.fleet.reserve(pod, nodes, now_s=self.clock(), hold_s=hold_s)
+        if reservation is None:
+            self._drop(pod.key, Gone.RELEASED)
+        else:
+            heapq.heappush(self._deadlines, (reservation.deadline_s, pod.key))
+            self._set(pod.key, Entry(placement=reservation.best.placement, deadline_s=reservation.deadline_s))
         return choice, reservation
 
     def confirm(self, key: str) -> None:
@@ -121,26 +121,21 @@ class Book:
             UnknownName: there is neither.
         """
         self.expire()
-        entry = self._entries.get(key)
-        if entry is None:
-            raise UnknownName(kind="reservation", name=key)
-        if entry.deadline_s is not None:
-            self.fleet.confirm(key)
-            self._set(key, attrs.evolve(entry, deadline_s=None))
+        self.fleet.confirm(key)
+        if self._entries[key].deadline_s is not None:
+            self._set(key, attrs.evolve(self._entries[key], deadline_s=None))
 
     def release(self, key: str) -> bool:
         """Give a reservation back; whether there was one. A placement is not touched."""
         self.expire()
-        entry = self._entries.get(key)
-        if entry is None or entry.deadline_s is None:
-            return False
-        self.fleet.release(key)
-        return self._drop(key, Gone.RELEASED)
+        return self.fleet.release(key) and self._drop(key, Gone.RELEASED)
 
     def expire(self) -> None:
         """Give back what is past its deadline."""
-        for key in self.fleet.expire(self.clock()):
-            self._drop(key, Gone.EXPIRED)
+        due_s, now_s = self.next_deadline_s, self.clock()
+        if due_s is not None and due_s <= now_s:
+            for key in self.fleet.expire(now_s):
+                self._drop(key, Gone.EXPIRED)
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -164,6 +159,19 @@ class Book:
     def close(self) -> None:
         """End all watches."""
         self._feed.close()
+
+    def _unknown_uuids(self, placement: Placement) -> Sequence[str]:
+        try:
+            known = {(use.device.family, use.device.uuid) for use in self.fleet.uses(placement.node)}
+        except UnknownName:
+            known = set()
+        named = {
+            (family, share.uuid)
+            for container in placement.containers
+            for family, shares in container.shares.items()
+            for share in shares
+        }
+        return sorted({uuid for _family, uuid in named - known})
 
     def _set(self, key: str, entry: Entry) -> None:
         self._entries[key] = entry

@@ -10,7 +10,7 @@ from google.protobuf import struct_pb2
 from google.protobuf.message import Message
 
 from hami_core.errors import BadQuantity, BadWire, shown
-from hami_core.inventory import Holding, NodeInventory
+from hami_core.inventory import NodeInventory
 from hami_core.model import (
     ContainerKind,
     ContainerRequest,
@@ -75,18 +75,6 @@ def explicit_node(node: fit_pb2.Node) -> NodeInventory:
     name = required(node, "name", "node")
     facts = NodeFacts(name=name, labels=dict(node.labels), annotations=dict(node.annotations))
     return NodeInventory(node=facts, devices=_each(_device, node.devices, f"node {shown(name)}, device"))
-
-
-def holding(message: fit_pb2.Holding) -> Holding:
-    """Read what a pod holds, given as such.
-
-    Raises:
-        BadWire: no key, no node, or a share that cannot be.
-        BadQuantity: more than any card has.
-    """
-    key = required(message, "key", "holding")
-    place = placement(message.placement, f"holding of {shown(key)}")
-    return Holding(key=key, label=message.label or key, placement=place, init_done=message.init_done)
 
 
 def pod_request(request: fit_pb2.PodRequest) -> PodRequest:

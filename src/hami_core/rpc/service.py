@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import grpc
 
+from hami_core.errors import shown
 from hami_core.fit import Choice
-from hami_core.inventory import Holding, read_holding, read_inventory
+from hami_core.inventory import read_holding, read_inventory
 from hami_core.model import PodRequest
 from hami_core.objects import read_node, read_pod
 from hami_core.registry import Registry
@@ -66,11 +67,16 @@ class FitService(fit_pb2_grpc.FitServiceServicer):
     def AddPod(self, request: fit_pb2.AddPodRequest) -> fit_pb2.AddPodResponse:
         """State what a pod holds."""
         if decode.which(request, "pod", "AddPod") == "holding":
-            return self._held(decode.holding(request.holding))
+            stated = request.holding
+            key = decode.required(stated, "key", "AddPod")
+            placement = decode.placement(stated.placement, f"pod {shown(key)}")
+            unknown = self._book.add_pod(key, placement, init_done=stated.init_done, label=stated.label or key)
+            return fit_pb2.AddPodResponse(key=key, held=True, unknown_uuids=unknown)
         pod = read_pod(decode.kubernetes_object(request.kubernetes_json, "Pod"))
         found = read_holding(pod, self._registry)
         if found is not None:
-            return self._held(found)
+            unknown = self._book.add_pod(found.key, found.placement, init_done=found.init_done, label=found.label)
+            return fit_pb2.AddPodResponse(key=pod.key, held=True, unknown_uuids=unknown, problems=found.problems)
         if pod.finished:
             self._book.remove_pod(pod.key)
         return fit_pb2.AddPodResponse(key=pod.key, held=self._book.holds(pod.key))
@@ -100,13 +106,13 @@ class FitService(fit_pb2_grpc.FitServiceServicer):
         pod, hold_s = self._pod(request.pod, "Reserve"), decode.hold_s(request)
         choice, held = self._book.reserve(pod, decode.candidates(request), hold_s)
         response = fit_pb2.ReserveResponse(verdicts=_verdicts(choice, request.detail))
-        if held is not None and choice.best is not None:
+        if held is not None:
             self._reserved.set()
             response.reservation.CopyFrom(
                 fit_pb2.Reservation(
                     key=held.key,
-                    placement=encode.placement(held.placement),
-                    score=choice.best.score,
+                    placement=encode.placement(held.best.placement),
+                    score=held.best.score,
                     hold_s=hold_s,
                 )
             )
@@ -146,10 +152,6 @@ class FitService(fit_pb2_grpc.FitServiceServicer):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._reserved.wait()
-
-    def _held(self, holding: Holding) -> fit_pb2.AddPodResponse:
-        unknown = self._book.add_pod(holding)
-        return fit_pb2.AddPodResponse(key=holding.key, held=True, unknown_uuids=unknown, problems=holding.problems)
 
     def _pod(self, message: fit_pb2.Pod, where: str) -> PodRequest:
         if decode.which(message, "form", where) == "request":

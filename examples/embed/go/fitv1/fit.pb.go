@@ -10,8 +10,8 @@
 //   - An `optional` field that is absent means what its comment says. No number stands for "unset".
 //   - A pod that fits nowhere is an answer, not an error. Errors are:
 //       INVALID_ARGUMENT    the request cannot be meant: a malformed object, a bad quantity, a missing field;
-//       NOT_FOUND           a name (node, family, policy, reservation) that nothing answers to;
-//       ABORTED             the state changed under a reservation, or the pod holds one already: read and decide anew;
+//       NOT_FOUND           a name (node, reservation) that nothing answers to;
+//       ABORTED             the pod is placed already, so there is nothing to reserve: read the state and decide anew;
 //       RESOURCE_EXHAUSTED  a watcher that reads too slowly (see Watch);
 //       UNAVAILABLE         the server is shutting down.
 //     The status text says where, what was wanted, what was found and what to write instead. The trailing metadata entry
@@ -1675,7 +1675,7 @@ type PodRequest struct {
 	Uid *string `protobuf:"bytes,3,opt,name=uid,proto3,oneof" json:"uid,omitempty"`
 	// Init containers first, and one entry for every container, also for those that ask for no card.
 	Containers []*ContainerRequest `protobuf:"bytes,4,rep,name=containers,proto3" json:"containers,omitempty"`
-	// Names of policies, such as binpack or spread. Absent: binpack among nodes, spread among a node's cards.
+	// Names of policies, such as binpack or spread. Absent or unknown: binpack among nodes, spread among a node's cards.
 	NodePolicy   *string         `protobuf:"bytes,5,opt,name=node_policy,json=nodePolicy,proto3,oneof" json:"node_policy,omitempty"`
 	DevicePolicy *string         `protobuf:"bytes,6,opt,name=device_policy,json=devicePolicy,proto3,oneof" json:"device_policy,omitempty"`
 	Weights      *ScoringWeights `protobuf:"bytes,7,opt,name=weights,proto3,oneof" json:"weights,omitempty"`

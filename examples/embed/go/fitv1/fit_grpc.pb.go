@@ -10,8 +10,8 @@
 //   - An `optional` field that is absent means what its comment says. No number stands for "unset".
 //   - A pod that fits nowhere is an answer, not an error. Errors are:
 //       INVALID_ARGUMENT    the request cannot be meant: a malformed object, a bad quantity, a missing field;
-//       NOT_FOUND           a name (node, family, policy, reservation) that nothing answers to;
-//       ABORTED             the state changed under a reservation, or the pod holds one already: read and decide anew;
+//       NOT_FOUND           a name (node, reservation) that nothing answers to;
+//       ABORTED             the pod is placed already, so there is nothing to reserve: read the state and decide anew;
 //       RESOURCE_EXHAUSTED  a watcher that reads too slowly (see Watch);
 //       UNAVAILABLE         the server is shutting down.
 //     The status text says where, what was wanted, what was found and what to write instead. The trailing metadata entry
@@ -66,6 +66,7 @@ type FitServiceClient interface {
 	// their cards are gone.
 	UpsertNode(ctx context.Context, in *UpsertNodeRequest, opts ...grpc.CallOption) (*UpsertNodeResponse, error)
 	// Forgets a node. Pods on it stay known until RemovePod, so a node that comes back has its holdings again.
+	// NOT_FOUND when there is none.
 	RemoveNode(ctx context.Context, in *RemoveNodeRequest, opts ...grpc.CallOption) (*RemoveNodeResponse, error)
 	// States what a pod holds. Replaces what was said of that pod before, and settles a reservation of the same key.
 	AddPod(ctx context.Context, in *AddPodRequest, opts ...grpc.CallOption) (*AddPodResponse, error)
@@ -73,12 +74,13 @@ type FitServiceClient interface {
 	RemovePod(ctx context.Context, in *RemovePodRequest, opts ...grpc.CallOption) (*RemovePodResponse, error)
 	// Sets a namespace's quota. Replaces what was said of that namespace before.
 	SetQuota(ctx context.Context, in *SetQuotaRequest, opts ...grpc.CallOption) (*SetQuotaResponse, error)
-	// Says where a pod would go, and why not elsewhere. Changes nothing.
+	// Says where a pod would go, and why not elsewhere. Changes nothing. What the pod itself holds counts as free.
 	Decide(ctx context.Context, in *DecideRequest, opts ...grpc.CallOption) (*DecideResponse, error)
 	// Decides and takes the share in one step: of two callers, never do both get the last slot.
 	//
-	// What is reserved counts as taken until Confirm, Release or the deadline, whichever comes first.
-	// ABORTED when the pod has a reservation or a placement already.
+	// What is reserved counts as taken until Confirm, Release or the deadline, whichever comes first. Reserving again for
+	// the same pod replaces the reservation; where the pod fits nowhere any more, it ends it. So a call whose answer was
+	// lost can be repeated. ABORTED when the pod is placed already.
 	Reserve(ctx context.Context, in *ReserveRequest, opts ...grpc.CallOption) (*ReserveResponse, error)
 	// Makes a reservation a placement: it has no deadline any more, and stays until RemovePod.
 	// Repeating it does no harm. NOT_FOUND when there is none, for instance because it expired.
@@ -219,6 +221,7 @@ type FitServiceServer interface {
 	// their cards are gone.
 	UpsertNode(context.Context, *UpsertNodeRequest) (*UpsertNodeResponse, error)
 	// Forgets a node. Pods on it stay known until RemovePod, so a node that comes back has its holdings again.
+	// NOT_FOUND when there is none.
 	RemoveNode(context.Context, *RemoveNodeRequest) (*RemoveNodeResponse, error)
 	// States what a pod holds. Replaces what was said of that pod before, and settles a reservation of the same key.
 	AddPod(context.Context, *AddPodRequest) (*AddPodResponse, error)
@@ -226,12 +229,13 @@ type FitServiceServer interface {
 	RemovePod(context.Context, *RemovePodRequest) (*RemovePodResponse, error)
 	// Sets a namespace's quota. Replaces what was said of that namespace before.
 	SetQuota(context.Context, *SetQuotaRequest) (*SetQuotaResponse, error)
-	// Says where a pod would go, and why not elsewhere. Changes nothing.
+	// Says where a pod would go, and why not elsewhere. Changes nothing. What the pod itself holds counts as free.
 	Decide(context.Context, *DecideRequest) (*DecideResponse, error)
 	// Decides and takes the share in one step: of two callers, never do both get the last slot.
 	//
-	// What is reserved counts as taken until Confirm, Release or the deadline, whichever comes first.
-	// ABORTED when the pod has a reservation or a placement already.
+	// What is reserved counts as taken until Confirm, Release or the deadline, whichever comes first. Reserving again for
+	// the same pod replaces the reservation; where the pod fits nowhere any more, it ends it. So a call whose answer was
+	// lost can be repeated. ABORTED when the pod is placed already.
 	Reserve(context.Context, *ReserveRequest) (*ReserveResponse, error)
 	// Makes a reservation a placement: it has no deadline any more, and stays until RemovePod.
 	// Repeating it does no harm. NOT_FOUND when there is none, for instance because it expired.

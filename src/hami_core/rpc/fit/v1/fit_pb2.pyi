@@ -13,8 +13,8 @@ Rules that hold everywhere in this file:
   - An `optional` field that is absent means what its comment says. No number stands for "unset".
   - A pod that fits nowhere is an answer, not an error. Errors are:
       INVALID_ARGUMENT    the request cannot be meant: a malformed object, a bad quantity, a missing field;
-      NOT_FOUND           a name (node, family, policy, reservation) that nothing answers to;
-      ABORTED             the state changed under a reservation, or the pod holds one already: read and decide anew;
+      NOT_FOUND           a name (node, reservation) that nothing answers to;
+      ABORTED             the pod is placed already, so there is nothing to reserve: read the state and decide anew;
       RESOURCE_EXHAUSTED  a watcher that reads too slowly (see Watch);
       UNAVAILABLE         the server is shutting down.
     The status text says where, what was wanted, what was found and what to write instead. The trailing metadata entry
@@ -892,7 +892,7 @@ class PodRequest(_message.Message):
     uid: _builtins.str
     """Absent: the pod's key is "namespace/name"."""
     node_policy: _builtins.str
-    """Names of policies, such as binpack or spread. Absent: binpack among nodes, spread among a node's cards."""
+    """Names of policies, such as binpack or spread. Absent or unknown: binpack among nodes, spread among a node's cards."""
     device_policy: _builtins.str
     @_builtins.property
     def containers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerRequest]:

@@ -101,6 +101,7 @@ class FitServiceServicer(object):
 
     def RemoveNode(self, request, context):
         """Forgets a node. Pods on it stay known until RemovePod, so a node that comes back has its holdings again.
+        NOT_FOUND when there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,7 +129,7 @@ class FitServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Decide(self, request, context):
-        """Says where a pod would go, and why not elsewhere. Changes nothing.
+        """Says where a pod would go, and why not elsewhere. Changes nothing. What the pod itself holds counts as free.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,8 +138,9 @@ class FitServiceServicer(object):
     def Reserve(self, request, context):
         """Decides and takes the share in one step: of two callers, never do both get the last slot.
 
-        What is reserved counts as taken until Confirm, Release or the deadline, whichever comes first.
-        ABORTED when the pod has a reservation or a placement already.
+        What is reserved counts as taken until Confirm, Release or the deadline, whichever comes first. Reserving again for
+        the same pod replaces the reservation; where the pod fits nowhere any more, it ends it. So a call whose answer was
+        lost can be repeated. ABORTED when the pod is placed already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -13,8 +13,8 @@ Rules that hold everywhere in this file:
   - An `optional` field that is absent means what its comment says. No number stands for "unset".
   - A pod that fits nowhere is an answer, not an error. Errors are:
       INVALID_ARGUMENT    the request cannot be meant: a malformed object, a bad quantity, a missing field;
-      NOT_FOUND           a name (node, family, policy, reservation) that nothing answers to;
-      ABORTED             the state changed under a reservation, or the pod holds one already: read and decide anew;
+      NOT_FOUND           a name (node, reservation) that nothing answers to;
+      ABORTED             the pod is placed already, so there is nothing to reserve: read the state and decide anew;
       RESOURCE_EXHAUSTED  a watcher that reads too slowly (see Watch);
       UNAVAILABLE         the server is shutting down.
     The status text says where, what was wanted, what was found and what to write instead. The trailing metadata entry
@@ -62,7 +62,9 @@ class FitServiceStub:
     their cards are gone.
     """
     RemoveNode: _grpc.UnaryUnaryMultiCallable[_fit_pb2.RemoveNodeRequest, _fit_pb2.RemoveNodeResponse]
-    """Forgets a node. Pods on it stay known until RemovePod, so a node that comes back has its holdings again."""
+    """Forgets a node. Pods on it stay known until RemovePod, so a node that comes back has its holdings again.
+    NOT_FOUND when there is none.
+    """
     AddPod: _grpc.UnaryUnaryMultiCallable[_fit_pb2.AddPodRequest, _fit_pb2.AddPodResponse]
     """States what a pod holds. Replaces what was said of that pod before, and settles a reservation of the same key."""
     RemovePod: _grpc.UnaryUnaryMultiCallable[_fit_pb2.RemovePodRequest, _fit_pb2.RemovePodResponse]
@@ -70,12 +72,13 @@ class FitServiceStub:
     SetQuota: _grpc.UnaryUnaryMultiCallable[_fit_pb2.SetQuotaRequest, _fit_pb2.SetQuotaResponse]
     """Sets a namespace's quota. Replaces what was said of that namespace before."""
     Decide: _grpc.UnaryUnaryMultiCallable[_fit_pb2.DecideRequest, _fit_pb2.DecideResponse]
-    """Says where a pod would go, and why not elsewhere. Changes nothing."""
+    """Says where a pod would go, and why not elsewhere. Changes nothing. What the pod itself holds counts as free."""
     Reserve: _grpc.UnaryUnaryMultiCallable[_fit_pb2.ReserveRequest, _fit_pb2.ReserveResponse]
     """Decides and takes the share in one step: of two callers, never do both get the last slot.
 
-    What is reserved counts as taken until Confirm, Release or the deadline, whichever comes first.
-    ABORTED when the pod has a reservation or a placement already.
+    What is reserved counts as taken until Confirm, Release or the deadline, whichever comes first. Reserving again for
+    the same pod replaces the reservation; where the pod fits nowhere any more, it ends it. So a call whose answer was
+    lost can be repeated. ABORTED when the pod is placed already.
     """
     Confirm: _grpc.UnaryUnaryMultiCallable[_fit_pb2.ConfirmRequest, _fit_pb2.ConfirmResponse]
     """Makes a reservation a placement: it has no deadline any more, and stays until RemovePod.
@@ -100,7 +103,9 @@ class FitServiceAsyncStub(FitServiceStub):
     their cards are gone.
     """
     RemoveNode: _aio.UnaryUnaryMultiCallable[_fit_pb2.RemoveNodeRequest, _fit_pb2.RemoveNodeResponse]  # type: ignore[assignment]
-    """Forgets a node. Pods on it stay known until RemovePod, so a node that comes back has its holdings again."""
+    """Forgets a node. Pods on it stay known until RemovePod, so a node that comes back has its holdings again.
+    NOT_FOUND when there is none.
+    """
     AddPod: _aio.UnaryUnaryMultiCallable[_fit_pb2.AddPodRequest, _fit_pb2.AddPodResponse]  # type: ignore[assignment]
     """States what a pod holds. Replaces what was said of that pod before, and settles a reservation of the same key."""
     RemovePod: _aio.UnaryUnaryMultiCallable[_fit_pb2.RemovePodRequest, _fit_pb2.RemovePodResponse]  # type: ignore[assignment]
@@ -108,12 +113,13 @@ class FitServiceAsyncStub(FitServiceStub):
     SetQuota: _aio.UnaryUnaryMultiCallable[_fit_pb2.SetQuotaRequest, _fit_pb2.SetQuotaResponse]  # type: ignore[assignment]
     """Sets a namespace's quota. Replaces what was said of that namespace before."""
     Decide: _aio.UnaryUnaryMultiCallable[_fit_pb2.DecideRequest, _fit_pb2.DecideResponse]  # type: ignore[assignment]
-    """Says where a pod would go, and why not elsewhere. Changes nothing."""
+    """Says where a pod would go, and why not elsewhere. Changes nothing. What the pod itself holds counts as free."""
     Reserve: _aio.UnaryUnaryMultiCallable[_fit_pb2.ReserveRequest, _fit_pb2.ReserveResponse]  # type: ignore[assignment]
     """Decides and takes the share in one step: of two callers, never do both get the last slot.
 
-    What is reserved counts as taken until Confirm, Release or the deadline, whichever comes first.
-    ABORTED when the pod has a reservation or a placement already.
+    What is reserved counts as taken until Confirm, Release or the deadline, whichever comes first. Reserving again for
+    the same pod replaces the reservation; where the pod fits nowhere any more, it ends it. So a call whose answer was
+    lost can be repeated. ABORTED when the pod is placed already.
     """
     Confirm: _aio.UnaryUnaryMultiCallable[_fit_pb2.ConfirmRequest, _fit_pb2.ConfirmResponse]  # type: ignore[assignment]
     """Makes a reservation a placement: it has no deadline any more, and stays until RemovePod.
@@ -147,7 +153,9 @@ class FitServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fit_pb2.RemoveNodeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fit_pb2.RemoveNodeResponse, _abc.Awaitable[_fit_pb2.RemoveNodeResponse]]:
-        """Forgets a node. Pods on it stay known until RemovePod, so a node that comes back has its holdings again."""
+        """Forgets a node. Pods on it stay known until RemovePod, so a node that comes back has its holdings again.
+        NOT_FOUND when there is none.
+        """
 
     @_abc_1.abstractmethod
     def AddPod(
@@ -179,7 +187,7 @@ class FitServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fit_pb2.DecideRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fit_pb2.DecideResponse, _abc.Awaitable[_fit_pb2.DecideResponse]]:
-        """Says where a pod would go, and why not elsewhere. Changes nothing."""
+        """Says where a pod would go, and why not elsewhere. Changes nothing. What the pod itself holds counts as free."""
 
     @_abc_1.abstractmethod
     def Reserve(
@@ -189,8 +197,9 @@ class FitServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_fit_pb2.ReserveResponse, _abc.Awaitable[_fit_pb2.ReserveResponse]]:
         """Decides and takes the share in one step: of two callers, never do both get the last slot.
 
-        What is reserved counts as taken until Confirm, Release or the deadline, whichever comes first.
-        ABORTED when the pod has a reservation or a placement already.
+        What is reserved counts as taken until Confirm, Release or the deadline, whichever comes first. Reserving again for
+        the same pod replaces the reservation; where the pod fits nowhere any more, it ends it. So a call whose answer was
+        lost can be repeated. ABORTED when the pod is placed already.
         """
 
     @_abc_1.abstractmethod
