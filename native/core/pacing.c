@@ -14,9 +14,12 @@
 /* Share not used in this past is kept; it also makes good what a sleep was too long. */
 #define CREDIT_NS (50 * NS_PER_MS)
 #define SLEEP_STEP_NS (10 * NS_PER_MS)
-/* Assumed of the first launches. High on purpose: the excess comes back as soon as the first is settled, while too low
- * a value would let every process of the container start work worth many times the share. */
-#define FIRST_ESTIMATE_NS (20 * NS_PER_MS)
+/* Charged for a launch of unknown cost until it is settled. */
+#define FIRST_ESTIMATE_NS NS_PER_MS
+/* The others wait this long for what it tells: letting every process of a container start work of unknown length at
+ * once could use up the share of minutes. */
+#define LEARNING_NS (500 * NS_PER_MS)
+#define LEARNING_STEP_NS NS_PER_MS
 /* Queue ends further ahead than this are damage. */
 #define MOST_AHEAD_NS (3600 * NS_PER_S)
 /* Others count as active for this long after they were seen, and as unknown when nobody looked for this long. */
@@ -139,79 +142,114 @@ static void move_queue(struct hami_region_device *record, int64_t shift) {
   __atomic_fetch_add(&record->queue_shift_ns, shift, __ATOMIC_RELAXED);
 }
 
-static void sleep_towards(const struct hami_pacing *pacing, uint64_t remaining_ns) {
-  pacing->effects->sleep_ns(remaining_ns < SLEEP_STEP_NS ? remaining_ns : SLEEP_STEP_NS);
+/* A container of higher priority is at work and this launch has not waited for it long enough. */
+static bool must_yield(const struct hami_pacing *pacing, const struct hami_pacing_launch *launch, uint64_t now) {
+  return __builtin_expect(__atomic_load_n(&pacing->limits->yields[launch->device], __ATOMIC_RELAXED) != 0, 0) &&
+         now - launch->began_ns < MOST_YIELD_NS;
 }
 
-/* Waits for a position. False when the limit was lifted meanwhile. */
-static bool wait_for(const struct hami_pacing *pacing, struct hami_region_device *record, uint32_t device,
-                     uint64_t start, int64_t shift_then) {
-  uint64_t allowance = AHEAD_NS;
-  for (;;) {
-    int64_t shift = __atomic_load_n(&record->queue_shift_ns, __ATOMIC_RELAXED) - shift_then;
-    uint64_t now = pacing->effects->now_ns();
-    int64_t remaining = (int64_t)(start - now) + shift;
-    if (remaining <= (int64_t)allowance || remaining > (int64_t)(2 * MOST_AHEAD_NS)) {
-      return true;
-    }
-    hami_live_limits_poll(pacing->limits, now);
-    if (!limited(pacing, record, device, now)) {
-      return false;
-    }
-    allowance = 0; /* once asleep, wait to the end: many short sleeps would lose more time than few long ones */
-    HAMI_TEST_POINT("pacing.waiting");
-    sleep_towards(pacing, (uint64_t)remaining);
-  }
+static void queue(struct hami_region_device *record, struct hami_pacing_launch *launch, uint64_t charged_ns,
+                  uint32_t percent, uint64_t now) {
+  launch->charged_ns = charged_ns < MOST_AHEAD_NS ? charged_ns : MOST_AHEAD_NS;
+  launch->cost_ns = earned_in(launch->charged_ns, percent);
+  follow_share(record, percent, now);
+  launch->start_ns = take_position(record, launch->cost_ns, now);
+  launch->shift_ns = __atomic_load_n(&record->queue_shift_ns, __ATOMIC_RELAXED);
+  HAMI_TEST_POINT("pacing.queued");
 }
 
-static void yield_to_priority(const struct hami_pacing *pacing, uint32_t device) {
-  if (__builtin_expect(!__atomic_load_n(&pacing->limits->yields[device], __ATOMIC_RELAXED), 1)) {
-    return;
-  }
-  uint64_t began = pacing->effects->now_ns();
-  uint64_t now = began;
-  while (__atomic_load_n(&pacing->limits->yields[device], __ATOMIC_RELAXED) && now - began < MOST_YIELD_NS) {
-    sleep_towards(pacing, MOST_YIELD_NS - (now - began));
-    now = pacing->effects->now_ns();
-    hami_live_limits_poll(pacing->limits, now);
-  }
-}
-
-uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device_index, uint64_t estimate_ns) {
+void hami_pacing_enqueue(struct hami_pacing *pacing, int device_index, uint64_t estimate_ns, uint64_t now,
+                         struct hami_pacing_launch *launch) {
+  *launch = (struct hami_pacing_launch){.device = device_index, .began_ns = now, .allowance_ns = AHEAD_NS};
+  hami_live_limits_poll(pacing->limits, now);
   if (!known_device(pacing, device_index)) {
-    return 0;
+    launch->device = -1;
+    return;
   }
   uint32_t device = (uint32_t)device_index;
   struct hami_region_device *record = record_of(pacing, device);
-  uint64_t coarse = pacing->effects->coarse_ns();
-  hami_live_limits_poll(pacing->limits, coarse);
-  touch(&record->launched_ns, coarse);
-  yield_to_priority(pacing, device);
-  if (!limited(pacing, record, device, coarse)) {
-    return 0;
-  }
+  touch(&record->launched_ns, now);
   uint32_t percent = percent_of(pacing, device);
-  if (percent == 0) {
-    return 0; /* lifted this moment */
+  if (percent == 0 || !limited(pacing, record, device, now)) {
+    return;
   }
-  uint64_t typical = __atomic_load_n(&record->typical_ns, __ATOMIC_RELAXED);
-  uint64_t charged = estimate_ns != 0 ? estimate_ns : typical != 0 ? typical : FIRST_ESTIMATE_NS;
-  charged = charged < MOST_AHEAD_NS ? charged : MOST_AHEAD_NS;
-  uint64_t began = pacing->effects->now_ns();
-  follow_share(record, percent, began);
-  uint64_t start = take_position(record, earned_in(charged, percent), began);
-  int64_t shift = __atomic_load_n(&record->queue_shift_ns, __ATOMIC_RELAXED);
-  HAMI_TEST_POINT("pacing.queued");
-  bool paced = wait_for(pacing, record, device, start, shift);
-  uint64_t waited = pacing->effects->now_ns() - began;
-  if (waited > WRITE_STEP_NS) {
-    __atomic_fetch_add(&record->throttled_ns, waited, __ATOMIC_RELAXED);
+  uint64_t known = estimate_ns != 0 ? estimate_ns : __atomic_load_n(&record->typical_ns, __ATOMIC_RELAXED);
+  if (known == 0) {
+    launch->learning = true;
+  } else {
+    queue(record, launch, known, percent, now);
   }
-  if (!paced) {
-    move_queue(record, -(int64_t)earned_in(charged, percent));
+}
+
+/* True once the launch may be queued: it is the one to learn from, or something has been learnt. */
+static bool learnt(struct hami_region_device *record, struct hami_pacing_launch *launch, uint32_t percent,
+                   uint64_t now) {
+  uint64_t known = __atomic_load_n(&record->typical_ns, __ATOMIC_RELAXED);
+  uint64_t last = __atomic_load_n(&record->learning_ns, __ATOMIC_RELAXED);
+  if (known == 0) {
+    bool recent = last != 0 && now - last < LEARNING_NS;
+    if (recent ||
+        !__atomic_compare_exchange_n(&record->learning_ns, &last, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+      return false;
+    }
+    known = FIRST_ESTIMATE_NS;
+  }
+  launch->learning = false;
+  queue(record, launch, known, percent, now);
+  return true;
+}
+
+/* How far the launch's position lies ahead; 0 or less when it has come. */
+static int64_t distance(const struct hami_pacing_launch *launch, const struct hami_region_device *record,
+                        uint64_t now) {
+  int64_t shift = __atomic_load_n(&record->queue_shift_ns, __ATOMIC_RELAXED) - launch->shift_ns;
+  int64_t ahead = (int64_t)(launch->start_ns - now) + shift;
+  return ahead > (int64_t)(2 * MOST_AHEAD_NS) ? 0 : ahead; /* further than any queue reaches: damage */
+}
+
+uint64_t hami_pacing_remaining(struct hami_pacing *pacing, struct hami_pacing_launch *launch, uint64_t now) {
+  if (launch->device < 0) {
     return 0;
   }
-  return charged;
+  if (must_yield(pacing, launch, now)) {
+    hami_live_limits_poll(pacing->limits, now);
+    return SLEEP_STEP_NS;
+  }
+  uint32_t device = (uint32_t)launch->device;
+  struct hami_region_device *record = record_of(pacing, device);
+  int64_t ahead = launch->charged_ns == 0 ? 0 : distance(launch, record, now);
+  if (ahead <= (int64_t)launch->allowance_ns && !launch->learning) {
+    return 0;
+  }
+  hami_live_limits_poll(pacing->limits, now);
+  uint32_t percent = percent_of(pacing, device);
+  if (percent == 0 || !limited(pacing, record, device, now)) {
+    move_queue(record, -(int64_t)launch->cost_ns);
+    launch->charged_ns = 0;
+    return 0;
+  }
+  if (launch->learning) {
+    return learnt(record, launch, percent, now) ? hami_pacing_remaining(pacing, launch, now) : LEARNING_STEP_NS;
+  }
+  follow_share(record, percent, now);
+  launch->allowance_ns =
+      0; /* once asleep, wait to the end: many short sleeps would lose more time than few long ones */
+  return (uint64_t)ahead < SLEEP_STEP_NS ? (uint64_t)ahead : SLEEP_STEP_NS;
+}
+
+uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device, uint64_t estimate_ns) {
+  struct hami_pacing_launch launch;
+  hami_pacing_enqueue(pacing, device, estimate_ns, pacing->effects->now_ns(), &launch);
+  uint64_t now = launch.began_ns;
+  for (uint64_t rest; (rest = hami_pacing_remaining(pacing, &launch, now)) != 0; now = pacing->effects->now_ns()) {
+    HAMI_TEST_POINT("pacing.waiting");
+    pacing->effects->sleep_ns(rest);
+  }
+  if (launch.device >= 0 && now - launch.began_ns > WRITE_STEP_NS) {
+    uint64_t *throttled = &record_of(pacing, (uint32_t)device)->throttled_ns;
+    __atomic_fetch_add(throttled, now - launch.began_ns, __ATOMIC_RELAXED);
+  }
+  return launch.charged_ns;
 }
 
 static void update_average(struct hami_region_device *record, uint64_t measured_ns, uint32_t launches) {

@@ -6,7 +6,8 @@
  * A launch takes the next position, moves the queue's end by its estimated cost over the share, and waits for its
  * position to come. What the work really took is settled afterwards and moves the queue, waiting launches included.
  * Every state is a single word changed atomically, so a process killed or stopped at any point blocks nobody; a
- * position whose owner died passes by itself.
+ * position whose owner died passes by itself. As long as nothing is known about what launches take, one at a time is
+ * let through, or one each half second.
  *
  * While the device is otherwise idle, policy "default" lets everything through; activity is counted all the same.
  * Works without a region, for this process alone. No lock is held while waiting; callable in wrappers only.
@@ -32,6 +33,25 @@ void hami_pacing_close(struct hami_pacing *pacing);
 
 /* True while a launch on `device` may have to wait: then its device time must be measured or estimated well. */
 bool hami_pacing_limits(struct hami_pacing *pacing, int device);
+
+/* A launch on its way: what hami_pacing_admit does, without the sleeping. */
+struct hami_pacing_launch {
+  int device;
+  bool learning; /* nobody knows what launches take: waits to be the one who finds out, or for the result */
+  uint64_t began_ns;
+  uint64_t charged_ns; /* 0: not limited, nothing queued */
+  uint64_t cost_ns;    /* what the queue grew by */
+  uint64_t start_ns;   /* its position */
+  int64_t shift_ns;    /* corrections made before it was given out */
+  uint64_t allowance_ns;
+};
+
+/* Queues a launch. */
+void hami_pacing_enqueue(struct hami_pacing *pacing, int device, uint64_t estimate_ns, uint64_t now_ns,
+                         struct hami_pacing_launch *launch);
+
+/* Time to sleep before asking again, at most 10 ms; 0: go. */
+uint64_t hami_pacing_remaining(struct hami_pacing *pacing, struct hami_pacing_launch *launch, uint64_t now_ns);
 
 /*
  * Before a launch: waits until the container's share has room for it. `estimate_ns` is the device time the launch

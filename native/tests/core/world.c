@@ -14,6 +14,8 @@ uint64_t world_now_ns;
 uint64_t world_slept_ns;
 void (*world_on_sleep)(void);
 uint32_t world_pid;
+const char *world_limits;
+bool world_files_rest;
 
 static char folder[64];
 static char *contents[MOST_PROCESSES]; /* /proc/PID/stat by pid; NULL: no such process */
@@ -49,7 +51,7 @@ static ssize_t read_file(const char *path, char *buffer, size_t size) {
 }
 
 static bool file_version(const char *path, struct hami_file_version *version) {
-  return hami_effects_system.file_version(path, version);
+  return !world_files_rest && hami_effects_system.file_version(path, version);
 }
 
 static bool within_reach(const char *path) {
@@ -104,6 +106,8 @@ void world_begin(void) {
   world_slept_ns = 0;
   world_on_sleep = NULL;
   world_pid = 0;
+  world_limits = "limits";
+  world_files_rest = false;
 }
 
 const char *world_path(const char *name) {
@@ -146,7 +150,7 @@ void world_make_zombie(uint32_t process) {
 }
 
 static const char *variable(const char *name) {
-  return strcmp(name, HAMI_LIMITS_FILE_VARIABLE) == 0 ? world_path("limits") : NULL;
+  return strcmp(name, HAMI_LIMITS_FILE_VARIABLE) == 0 ? world_path(world_limits) : NULL;
 }
 
 struct world_process *world_process(uint32_t process) {

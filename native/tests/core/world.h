@@ -15,6 +15,9 @@ extern uint64_t world_slept_ns;      /* sum of all sleeps */
 extern void (*world_on_sleep)(void); /* called in every sleep; may be NULL */
 extern uint32_t world_pid;           /* what effects.pid answers: the process acting now */
 
+extern bool world_files_rest;    /* no file changes: spares the looking */
+extern const char *world_limits; /* name of the limits file of processes started from now on */
+
 /* Effects on the made-up clock and processes; files are real. */
 extern const struct hami_effects world_effects;
 
@@ -31,7 +34,7 @@ void world_start(uint32_t pid);
 void world_kill(uint32_t pid);
 void world_make_zombie(uint32_t pid);
 
-/* One process's view: limits from the file "limits", the region named there. */
+/* One process's view: limits from world_limits, the region named there. */
 struct world_process {
   uint32_t pid;
   struct hami_live_limits limits;
