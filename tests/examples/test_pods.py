@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.parity.replay import PLUGINS
 
 from hami_core import decide
 from hami_core.registry import load_registry
 from hami_core.verdict import Fits
 from hami_core.wire.device_config import ConfigSections
-from tests.parity.replay import PLUGINS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -23,7 +23,8 @@ import hami_mlu
 import hami_mthreads
 import hami_nvidia
 from hami_core import decide
-from hami_core.inventory import read_inventory
+from hami_core.fit import Fleet
+from hami_core.inventory import read_holding, read_inventory
 from hami_core.model import Device, PodRequest
 from hami_core.objects import read_node, read_pod
 from hami_core.placement import placement_annotations
@@ -49,7 +50,11 @@ PLUGINS = (
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """One point where the two decisions differ. `what` is admission, pod, verdict, devices, node or annotations."""
+    """One point where two decisions differ.
+
+    `what` is admission, pod, verdict, devices, score, node or annotations, theirs being HAMi's; or fleet, theirs being
+    what a fleet answers that has lived through the pods before, where ours is read from objects anew.
+    """
 
     what: str
     node: str = ""
@@ -89,8 +94,12 @@ def steps() -> tuple[Step, ...]:
 
 def _replay(scenario: Mapping[str, Any]) -> Iterator[Step]:
     nodes = scenario["nodes"]
-    cards = {facts.name: read_inventory(facts, registry()).devices for facts in map(read_node, nodes)}
+    inventories = [read_inventory(read_node(node), registry()) for node in nodes]
+    cards = {inventory.node.name: inventory.devices for inventory in inventories}
     placed: list[Mapping[str, Any]] = []
+    fleet = Fleet(registry())
+    for inventory in inventories:
+        fleet.upsert_node(inventory.node, inventory.devices, broken=inventory.broken)
     for item, recorded in zip(scenario["pods"], scenario["expected"], strict=True):
         decision = decide([nodes, placed], item, registry=registry())
         request = pod_request(read_pod(decision.admission.pod), registry()) if decision.admitted else None
@@ -101,11 +110,16 @@ def _replay(scenario: Mapping[str, Any]) -> Iterator[Step]:
             request=request,
             cards=cards,
             decision=decision,
-            findings=tuple(_compare(item, recorded, decision, request, cards)),
+            findings=(
+                *_compare(item, recorded, decision, request, cards),
+                *_compare_fleet(fleet, decision, request),
+            ),
         )
         if recorded.get("annotations"):
-            metadata = {**item["metadata"], "annotations": recorded["annotations"]}
-            placed.append({**item, "metadata": metadata})
+            placed.append({**item, "metadata": {**item["metadata"], "annotations": recorded["annotations"]}})
+            holding = read_holding(read_pod(placed[-1]), registry())
+            if holding is not None:
+                fleet.add_pod(holding.key, holding.placement, init_done=holding.init_done, label=holding.label)
 
 
 def _compare(
@@ -169,6 +183,19 @@ def _compare_choice(recorded: Mapping[str, Any], decision: Decision, request: Po
         best is not None and (ours is None or abs(ours - best) > _close_to(best))
     ):
         yield Finding(what="node", theirs=recorded["node"], ours=decision.node)
+
+
+def _compare_fleet(fleet: Fleet, decision: Decision, request: PodRequest | None) -> Iterator[Finding]:
+    if request is None or not request.families:
+        return
+    choice = fleet.decide(request)
+    node = None if choice.best is None else choice.best.placement.node
+    if node != decision.node:
+        yield Finding(what="fleet", theirs=node, ours=decision.node)
+    for name, ours in decision.verdicts.items():
+        theirs = choice.verdict(name)
+        if theirs != ours:
+            yield Finding(what="fleet", node=name, theirs=theirs, ours=ours)
 
 
 def _close_to(score: float) -> float:
