@@ -51,7 +51,7 @@ def _family(chip: ChipConfig, *, soft_mode: bool) -> Family:
         resources=Resources(
             count=chip.resource_name, memory=chip.resource_memory_name or None, cores=chip.resource_core_name or None
         ),
-        units=Units(memory_factor=chip.memory_factor, core_unit="AI core", cores_per_card=_SOFT_CORES),
+        units=Units(memory_factor=max(1, chip.memory_factor), core_unit="AI core", cores_per_card=_SOFT_CORES),
         wire=WireNames(
             register=f"hami.io/node-register-{word}",
             handshake=f"hami.io/node-handshake-{word}",

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import attrs
 import msgspec
 
 from hami_core.family import Family
 from hami_core.values import whole
-
-Name = Annotated[str, msgspec.Meta(min_length=1)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+from hami_core.wire.device_config import Count, Name, Positive
 
 
 class TemplateConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -34,7 +29,7 @@ class ChipConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     resource_core_name: str = ""
     memory_allocatable: Positive
     memory_capacity: Count = 0
-    memory_factor: Positive = 1
+    memory_factor: Count = 1  # 0: as 1
     ai_core: Count = 0
     ai_cpu: Count = msgspec.field(default=0, name="aiCPU")
     runtime_class_name: str = ""

@@ -8,18 +8,13 @@ Facts: wire contract sections 1.1 and 4.3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
 import msgspec
 
 from hami_core.family import Family, RegisterForm, Resources, SelectorKeys, Units, WireNames
 from hami_core.hookspecs import hookimpl
-
-if TYPE_CHECKING:
-    from hami_core.wire.device_config import ConfigSections
+from hami_core.wire.device_config import ConfigSections, Count, Name
 
 VENDOR = "dcu"
-Name = Annotated[str, msgspec.Meta(min_length=1)]
 WIRE = WireNames(
     register="hami.io/node-dcu-register",
     register_form=RegisterForm.CSV,
@@ -41,7 +36,7 @@ class HygonConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     resource_count_name: Name = "hygon.com/dcunum"
     resource_memory_name: Name = "hygon.com/dcumem"
     resource_core_name: Name = "hygon.com/dcucores"
-    memory_factor: Annotated[int, msgspec.Meta(ge=1)] = 1
+    memory_factor: Count = 1  # 0: as 1
 
 
 @hookimpl
@@ -57,7 +52,7 @@ def hami_families(config: ConfigSections) -> tuple[Family, ...]:
                 memory=section.resource_memory_name,
                 cores=section.resource_core_name,
             ),
-            units=Units(memory_factor=section.memory_factor, default_cores=100),
+            units=Units(memory_factor=max(1, section.memory_factor), default_cores=100),
             wire=WIRE,
             selectors=SELECTORS,
         ),

@@ -9,7 +9,7 @@ Facts: wire contract sections 1.1, 2 and 4.4.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import attrs
 import msgspec
@@ -19,14 +19,13 @@ from hami_core.family import Family, RegisterForm, Resources, SelectorKeys, Unit
 from hami_core.hookspecs import hookimpl
 from hami_core.requests import TableRequest, where
 from hami_core.units import whole_number
+from hami_core.wire.device_config import ConfigSections, Name
 
 if TYPE_CHECKING:
     from hami_core.behaviour import Admitter, RequestParser
     from hami_core.objects import ContainerFacts, PodFacts
-    from hami_core.wire.device_config import ConfigSections
 
 VENDOR = "iluvatar"
-Name = Annotated[str, msgspec.Meta(min_length=1)]
 _CONTAINER_ENV = "SOL_CONTINER_NAME"  # the spelling that gpu-manager reads
 _CARD_CORES = 100
 

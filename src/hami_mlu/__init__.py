@@ -10,7 +10,7 @@ Facts: wire contract sections 1.1, 1.5 and 4.2; Cambricon/cambricon-k8s-device-p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import attrs
 import msgspec
@@ -19,14 +19,13 @@ from hami_core.family import Family, NodeLock, Quota, RegisterForm, Resources, S
 from hami_core.hookspecs import hookimpl
 from hami_core.model import Device, Placement, PodRequest
 from hami_core.wire.capacity import capacity_codec
+from hami_core.wire.device_config import ConfigSections, Name
 
 if TYPE_CHECKING:
     from hami_core.behaviour import NodeCodec, PlacementWriter
     from hami_core.objects import NodeFacts
-    from hami_core.wire.device_config import ConfigSections
 
 VENDOR = "mlu"
-Name = Annotated[str, msgspec.Meta(min_length=1)]
 _UNIT_MIB = 256  # the device plugin's min-dsmlu-unit
 _MODEL_LABEL = "Model"  # written by the device plugin: the model of the node's first card, such as "MLU370-X8"
 

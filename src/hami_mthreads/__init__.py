@@ -11,7 +11,7 @@ Facts: wire contract sections 1.1, 1.5, 2 and 4.6.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import attrs
 import msgspec
@@ -23,14 +23,13 @@ from hami_core.hookspecs import hookimpl
 from hami_core.model import Device, Placement, PodRequest
 from hami_core.requests import where
 from hami_core.units import whole_number
+from hami_core.wire.device_config import ConfigSections, Name
 
 if TYPE_CHECKING:
     from hami_core.behaviour import Admitter, PlacementWriter
     from hami_core.objects import ContainerFacts, PodFacts
-    from hami_core.wire.device_config import ConfigSections
 
 VENDOR = "mthreads"
-Name = Annotated[str, msgspec.Meta(min_length=1)]
 _UNIT_MIB = 512
 _CARD_CORES = 16
 _CARD_MEMORY = 96  # units of a whole card

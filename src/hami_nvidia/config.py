@@ -8,11 +8,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from hami_core.family import Family
-from hami_core.wire.device_config import ConfigSections
+from hami_core.wire.device_config import ConfigSections, Count, Name
 
 SECTION = "nvidia"
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
 Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
 Scale = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -29,7 +28,7 @@ class MigAllowance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class NvidiaConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Resource names and defaults, under HAMi's key names. Memory is MiB, cores are percent."""
 
-    resource_count_name: Annotated[str, msgspec.Meta(min_length=1)] = "nvidia.com/gpu"
+    resource_count_name: Name = "nvidia.com/gpu"
     resource_memory_name: str = "nvidia.com/gpumem"
     resource_memory_percentage_name: str = "nvidia.com/gpumem-percentage"
     resource_core_name: str = "nvidia.com/gpucores"

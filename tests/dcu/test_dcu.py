@@ -43,6 +43,10 @@ def test_memory_is_multiplied_by_the_configured_factor() -> None:
     assert family.family.units.quota_factor == 1_024
 
 
+def test_a_factor_of_0_is_as_1() -> None:
+    assert request(loaded(hami_dcu, "DCU", "hygon: {memoryFactor: 0}"), {COUNT: "1", MEMORY: "2"}).memory_mib == 2
+
+
 def test_memory_in_bytes_is_refused_with_what_to_write(dcu) -> None:
     with pytest.raises(BadQuantity, match=r"pod default/p, container c: hygon\.com/dcumem .*write 16384"):
         request(dcu, {COUNT: "1", MEMORY: "16Gi"})

@@ -17,13 +17,20 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import attrs
 import msgspec
 import yaml
 
 from hami_core.errors import BadConfig, shown
+
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+"""A setting that must not be left empty, such as the name of a resource."""
+Count = Annotated[int, msgspec.Meta(ge=0)]
+"""A setting that counts something, in its own unit."""
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+"""A setting that counts something there is at least one of."""
 
 T = TypeVar("T")
 Path_ = tuple[str | int, ...]
