@@ -42,6 +42,11 @@ class Holding:
     init_done: bool = False
     problems: tuple[str, ...] = ()
 
+    @property
+    def namespace(self) -> str:
+        """The namespace whose quota pays: what stands before the slash of the label."""
+        return self.label.partition("/")[0]
+
 
 @attrs.frozen(kw_only=True)
 class Cluster:

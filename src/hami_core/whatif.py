@@ -1,0 +1,160 @@
+"""What if: where would this pod go in that cluster, and why. Objects in, decision out; nothing is kept or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from hami_core.admission import Admission, admit
+from hami_core.fit import Fleet
+from hami_core.fit.usage import family_totals, taken_by
+from hami_core.inventory import Cluster, Holding, feed, read_cluster
+from hami_core.model import DeviceShare, Placement, PodRequest
+from hami_core.objects import PodFacts, read_pod
+from hami_core.placement import placement_annotations
+from hami_core.quota import combine, exceeded
+from hami_core.registry import Registry, load_registry
+from hami_core.requests import pod_request
+from hami_core.verdict import Fits, Rejected, Verdict
+
+if TYPE_CHECKING:
+    from hami_core.wire.device_config import ConfigSections
+
+
+@attrs.frozen(kw_only=True)
+class Decision:
+    """The answer for one pod. `problems` are objects that could not be read; the others were judged all the same.
+
+    `node` is None where no node fits, and where the pod asks for no device: then every node is as good as another.
+    """
+
+    pod: str
+    admission: Admission
+    node: str | None = None
+    verdicts: Mapping[str, Verdict] = attrs.field(factory=dict, hash=False)
+    annotations: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the webhook would let the pod in."""
+        return self.admission.admitted
+
+    def to_dict(self) -> dict[str, Any]:
+        """The decision as plain JSON data, the object that `hami schedule -o json` prints."""
+        return {
+            "pod": self.pod,
+            "admitted": self.admission.admitted,
+            "message": self.admission.message,
+            "patch": [dict(operation) for operation in self.admission.patch],
+            "node": self.node,
+            "nodes": {name: _verdict(verdict) for name, verdict in sorted(self.verdicts.items())},
+            "annotations": dict(self.annotations),
+        }
+
+    def explain(self) -> dict[str, list[str]]:
+        """Per node that does not fit, a line for each card that was passed over."""
+        return {
+            name: [reason.detail or f"{reason.uuid}: {reason.reason}" for reason in verdict.devices]
+            for name, verdict in sorted(self.verdicts.items())
+            if isinstance(verdict, Rejected)
+        }
+
+
+def decide(
+    objects: object,
+    pod: Mapping[str, Any],
+    config: ConfigSections | None = None,
+    *,
+    registry: Registry | None = None,
+    now_s: float = 0.0,
+) -> Decision:
+    """Admit `pod`, then place it in the cluster that `objects` describe.
+
+    Args:
+        objects: Kubernetes objects (nodes, pods, resource quotas) as JSON data: a list, a ``List``, or lists of these.
+        pod: the Pod to place. Among `objects` it may be too: what it held there does not count.
+        config: the device configuration; None means every vendor's built-in defaults.
+        registry: families already loaded, to spare loading them for each of many decisions; `config` is then not read.
+        now_s: the unix time that the annotations shall carry. The default makes the answer depend on nothing else.
+
+    Raises:
+        BadConfig: a section of `config` is wrong.
+        BadWire: `pod` has no name.
+        PluginFault: the installed plugins cannot be used together.
+    """
+    registry = load_registry(config) if registry is None else registry
+    facts = read_pod(pod)
+    cluster = _without(read_cluster(objects, registry), facts)
+    admission = admit(pod, registry, over_quota=lambda request: _over_quota(request, cluster, registry))
+    name = f"{facts.namespace}/{facts.name}"
+    if not admission.admitted:
+        return Decision(pod=name, admission=admission, problems=cluster.problems)
+    request = pod_request(read_pod(admission.pod), registry)
+    fleet = Fleet(registry)
+    feed(fleet, cluster)
+    choice = fleet.decide(request)
+    best = choice.best if request.families else None
+    return Decision(
+        pod=name,
+        admission=admission,
+        node=None if best is None else best.placement.node,
+        verdicts=choice.verdicts(),
+        annotations={} if best is None else _annotations(best.placement, request, cluster, registry, now_s),
+        problems=cluster.problems,
+    )
+
+
+def _without(cluster: Cluster, pod: PodFacts) -> Cluster:
+    """The cluster without what `pod` itself holds: it is decided anew."""
+    return attrs.evolve(cluster, holdings=tuple(holding for holding in cluster.holdings if holding.key != pod.key))
+
+
+def _over_quota(request: PodRequest, cluster: Cluster, registry: Registry) -> tuple[str, ...]:
+    limits = combine(cluster.quotas).get(request.namespace)
+    if not limits:
+        return ()
+    mine = [holding for holding in cluster.holdings if holding.namespace == request.namespace]
+    return exceeded(request, registry, limits=limits, used=_used(mine, registry))
+
+
+def _used(holdings: list[Holding], registry: Registry) -> dict[str, int]:
+    """Memory MiB and core units that pods hold, by the name of the resource."""
+    used: dict[str, int] = {}
+    for holding in holdings:
+        taken = taken_by(holding.placement.containers, init_done=holding.init_done)
+        for family, amounts in family_totals(taken).items():
+            resources = registry.families[family].family.resources
+            for resource, amount in zip((resources.memory, resources.cores), amounts, strict=True):
+                if resource is not None:
+                    used[resource] = used.get(resource, 0) + amount
+    return used
+
+
+def _annotations(
+    placement: Placement, request: PodRequest, cluster: Cluster, registry: Registry, now_s: float
+) -> dict[str, str]:
+    inventory = next(inventory for inventory in cluster.nodes if inventory.node.name == placement.node)
+    devices = {device.uuid: device for device in inventory.devices}
+    return placement_annotations(placement, request, registry, devices, now_ns=int(now_s * 10**9))
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    if not isinstance(verdict, Fits):
+        return {"fits": False, "reason": str(verdict)}
+    placement = verdict.placement
+    devices = {
+        family: [[_share(share) for share in shares] for shares in placement.shares_of(family)]
+        for family in placement.families
+    }
+    return {"fits": True, "score": float(verdict.score), "devices": devices}
+
+
+def _share(share: DeviceShare) -> dict[str, Any]:
+    raw: dict[str, Any] = {"uuid": share.uuid, "memory_mib": share.memory_mib, "core_percent": share.core_units}
+    if share.partition is not None:
+        place = share.partition.placement
+        raw["partition"] = {"profile": share.partition.profile, "start": place.start, "size": place.size}
+    return raw
