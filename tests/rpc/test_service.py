@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ import pytest
 from tests.rpc.loop import in_loop
 from tests.rpc.world import (
     Clock,
+    client,
     engine,
     explicit_node,
     holding,
@@ -40,7 +42,7 @@ async def refusal(call: object) -> grpc.aio.AioRpcError:
 
 
 def cause(error: grpc.aio.AioRpcError) -> str | bytes | None:
-    return dict(error.trailing_metadata() or ()).get("hami-error")
+    return error.trailing_metadata().get("hami-error")
 
 
 @in_loop
@@ -147,10 +149,11 @@ async def test_a_pod_that_is_placed_can_not_reserve_for_it_would_lose_its_place_
 
 @in_loop
 async def test_of_many_clients_that_want_the_last_slots_as_many_get_one_as_there_are(tmp_path: Path) -> None:
-    async with engine(tmp_path) as stub:
+    async with engine(tmp_path) as stub, AsyncExitStack() as stack:
         await stub.UpsertNode(explicit_node("a", cards=3))
+        clients = [await stack.enter_async_context(client(tmp_path)) for _ in range(4)]
         for turn in range(20):
-            replies = await asyncio.gather(*(reserve(stub, f"pod-{turn}-{at}") for at in range(12)))
+            replies = await asyncio.gather(*(reserve(clients[at % 4], f"pod-{turn}-{at}") for at in range(12)))
             won = [reply.reservation for reply in replies if reply.HasField("reservation")]
             assert sorted(only_share(r.placement).uuid for r in won) == ["a-0", "a-1", "a-2"]
             await asyncio.gather(*(stub.Release(fit_pb2.ReleaseRequest(key=r.key)) for r in won))
@@ -166,6 +169,47 @@ async def test_an_annotated_kubernetes_node_says_its_own_devices(tmp_path: Path)
         ask = fit_pb2.Pod(kubernetes_json=kubernetes_pod("p", limits))
         decided = await stub.Decide(fit_pb2.DecideRequest(pod=ask))
         assert only_share(decided.best.placement) == fit_pb2.DeviceShare(uuid="K-0", memory_mib=600)
+
+
+@in_loop
+async def test_a_reserved_kubernetes_pod_comes_with_the_annotations_of_its_binding(
+    tmp_path: Path,
+) -> None:
+    limits = {"acme.com/npu": "1", "acme.com/npu-memory": "600"}
+    async with engine(tmp_path) as stub:
+        await stub.UpsertNode(explicit_node("a"))
+        ask = fit_pb2.Pod(kubernetes_json=kubernetes_pod("p", limits))
+        held = (await stub.Reserve(fit_pb2.ReserveRequest(pod=ask))).reservation
+        assert (held.annotations["hami.io/vgpu-node"], held.annotations["hami.io/bind-phase"]) == ("a", "allocating")
+        assert held.annotations["acme.com/allocated"] == "a-0,ACME,600,0:;"
+        bound = kubernetes_pod("p", limits, dict(held.annotations), phase="Running")
+        await stub.AddPod(fit_pb2.AddPodRequest(kubernetes_json=bound))
+        events = stub.Watch(fit_pb2.WatchRequest())
+        state = (await events.read()).pod
+        assert (state.key, state.placement) == ("team-a/p", held.placement)
+        events.cancel()
+
+
+@in_loop
+async def test_a_place_that_no_annotation_can_say_is_given_back(tmp_path: Path) -> None:
+    node = explicit_node("a")
+    node.devices.devices[0].uuid = "odd,uuid"
+    async with engine(tmp_path) as stub:
+        await stub.UpsertNode(node)
+        ask = fit_pb2.Pod(kubernetes_json=kubernetes_pod("p", {"acme.com/npu": "1"}))
+        error = await refusal(stub.Reserve(fit_pb2.ReserveRequest(pod=ask)))
+        assert (error.code(), cause(error)) == (grpc.StatusCode.INVALID_ARGUMENT, "BadWire")
+        assert (await decide(stub, "q")).HasField("best")
+
+
+@in_loop
+async def test_devices_of_a_family_that_nobody_serves_are_reported_when_they_are_stated(tmp_path: Path) -> None:
+    node = explicit_node("a", cards=2)
+    node.devices.devices[1].family = "OTHER"
+    async with engine(tmp_path) as stub:
+        (broken,) = (await stub.UpsertNode(node)).broken
+        assert (broken.family, broken.problem) == ("OTHER", "no loaded plugin serves it; known: ACME")
+        assert only_share((await decide(stub, "p")).best.placement).uuid == "a-0"
 
 
 @in_loop

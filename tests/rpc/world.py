@@ -28,6 +28,7 @@ ACME = Family(
     wire=WireNames(register="acme.com/register", allocated="acme.com/allocated"),
 )
 CARD_MIB = 1000
+SOCKET = "fit.sock"
 
 
 def acme_registry() -> Registry:
@@ -60,11 +61,16 @@ async def engine(
 ) -> AsyncIterator[fit_pb2_grpc.FitServiceAsyncStub]:
     """A server on a socket in `folder`, and a client of it."""
     registry = acme_registry()
-    address = UnixAddress(path=folder / "fit.sock")
-    async with (
-        serving(registry, address, book=acme_book(registry, clock, watch_limit=watch_limit)) as bound,
-        grpc.aio.insecure_channel(str(bound)) as channel,
-    ):
+    book = acme_book(registry, clock, watch_limit=watch_limit)
+    async with serving(registry, UnixAddress(path=folder / SOCKET), book=book), client(folder) as stub:
+        yield stub
+
+
+@asynccontextmanager
+async def client(folder: Path) -> AsyncIterator[fit_pb2_grpc.FitServiceAsyncStub]:
+    """A client with a connection of its own; gRPC would share one among the channels of a process."""
+    alone = (("grpc.use_local_subchannel_pool", 1),)
+    async with grpc.aio.insecure_channel(f"unix:{folder / SOCKET}", options=alone) as channel:
         yield fit_pb2_grpc.FitServiceStub(channel)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 
+import attrs
 import grpc
 
 from hami_core.errors import shown
 from hami_core.fit import Choice
-from hami_core.inventory import read_holding, read_inventory
-from hami_core.model import PodRequest
+from hami_core.inventory import NodeInventory, read_holding, read_inventory
+from hami_core.model import Placement, PodRequest
 from hami_core.objects import read_node, read_pod
+from hami_core.placement import bind_annotations, placement_annotations
 from hami_core.registry import Registry
 from hami_core.requests import pod_request
 from hami_core.rpc import decode, encode
@@ -49,7 +52,8 @@ class FitService(fit_pb2_grpc.FitServiceServicer):
     def UpsertNode(self, request: fit_pb2.UpsertNodeRequest) -> fit_pb2.UpsertNodeResponse:
         """State what devices a node has."""
         if decode.which(request, "node", "UpsertNode") == "devices":
-            found = decode.explicit_node(request.devices)
+            stated = decode.explicit_node(request.devices)
+            found = attrs.evolve(stated, broken=self._unserved(stated))
         else:
             facts = read_node(decode.kubernetes_object(request.kubernetes_json, "Node"))
             found = read_inventory(facts, self._registry)
@@ -108,14 +112,12 @@ class FitService(fit_pb2_grpc.FitServiceServicer):
         response = fit_pb2.ReserveResponse(verdicts=_verdicts(choice, request.detail))
         if held is not None:
             self._reserved.set()
-            response.reservation.CopyFrom(
-                fit_pb2.Reservation(
-                    key=held.key,
-                    placement=encode.placement(held.best.placement),
-                    score=held.best.score,
-                    hold_s=hold_s,
-                )
-            )
+            response.reservation.key = held.key
+            response.reservation.placement.CopyFrom(encode.placement(held.best.placement))
+            response.reservation.score = held.best.score
+            response.reservation.hold_s = hold_s
+            if request.pod.HasField("kubernetes_json"):
+                response.reservation.annotations.update(self._annotations(pod, held.best.placement))
         return response
 
     @answers
@@ -152,6 +154,22 @@ class FitService(fit_pb2_grpc.FitServiceServicer):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._reserved.wait()
+
+    def _annotations(self, pod: PodRequest, placement: Placement) -> Mapping[str, str]:
+        """What a bind writes on the pod. Where that cannot be worked out, the share is given back."""
+        devices = {use.device.uuid: use.device for use in self._book.fleet.uses(placement.node)}
+        now_ns = time.time_ns()
+        try:
+            placed = placement_annotations(placement, pod, self._registry, devices, now_ns=now_ns)
+        except Exception:
+            self._book.release(pod.key)
+            raise
+        return {**placed, **bind_annotations(now_ns)}
+
+    def _unserved(self, found: NodeInventory) -> Mapping[str, str]:
+        """Families of explicit devices that no plugin serves: said at once, not when the first pod is refused."""
+        problem = f"no loaded plugin serves it; known: {', '.join(self._registry.families)}"
+        return {card.family: problem for card in found.devices if card.family not in self._registry.families}
 
     def _pod(self, message: fit_pb2.Pod, where: str) -> PodRequest:
         if decode.which(message, "form", where) == "request":

@@ -357,8 +357,8 @@ type UpsertNodeResponse struct {
 	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	// How many cards are known of it now.
 	Cards int32 `protobuf:"varint,2,opt,name=cards,proto3" json:"cards,omitempty"`
-	// Families whose data on this node cannot be read. They are Broken here until an UpsertNode that can be read; the
-	// node's other families work.
+	// Families whose data on this node cannot be read, or that no loaded plugin serves. They are Broken here until an
+	// UpsertNode that can be read; the node's other families work.
 	Broken        []*BrokenFamily `protobuf:"bytes,3,rep,name=broken,proto3" json:"broken,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2819,7 +2819,11 @@ type Reservation struct {
 	Placement *Placement `protobuf:"bytes,2,opt,name=placement,proto3" json:"placement,omitempty"`
 	Score     float64    `protobuf:"fixed64,3,opt,name=score,proto3" json:"score,omitempty"`
 	// Time left when this was sent.
-	HoldS         float64 `protobuf:"fixed64,4,opt,name=hold_s,json=holdS,proto3" json:"hold_s,omitempty"`
+	HoldS float64 `protobuf:"fixed64,4,opt,name=hold_s,json=holdS,proto3" json:"hold_s,omitempty"`
+	// Only for a pod that came as a Kubernetes object: what to write on it, in one update, before it is bound. HAMi's
+	// device plugins hand out the cards by it. They cannot tell two pods apart that start on one node at the same time,
+	// so take the node's lock (annotation hami.io/mutex.lock) around the update and the binding.
+	Annotations   map[string]string `protobuf:"bytes,5,rep,name=annotations,proto3" json:"annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2880,6 +2884,13 @@ func (x *Reservation) GetHoldS() float64 {
 		return x.HoldS
 	}
 	return 0
+}
+
+func (x *Reservation) GetAnnotations() map[string]string {
+	if x != nil {
+		return x.Annotations
+	}
+	return nil
 }
 
 type ConfirmRequest struct {
@@ -3601,12 +3612,16 @@ const file_hami_fit_v1_fit_proto_rawDesc = "" +
 	"\x0fReserveResponse\x12?\n" +
 	"\vreservation\x18\x01 \x01(\v2\x18.hami.fit.v1.ReservationH\x00R\vreservation\x88\x01\x01\x124\n" +
 	"\bverdicts\x18\x02 \x03(\v2\x18.hami.fit.v1.NodeVerdictR\bverdictsB\x0e\n" +
-	"\f_reservation\"\x82\x01\n" +
+	"\f_reservation\"\x8f\x02\n" +
 	"\vReservation\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x124\n" +
 	"\tplacement\x18\x02 \x01(\v2\x16.hami.fit.v1.PlacementR\tplacement\x12\x14\n" +
 	"\x05score\x18\x03 \x01(\x01R\x05score\x12\x15\n" +
-	"\x06hold_s\x18\x04 \x01(\x01R\x05holdS\"\"\n" +
+	"\x06hold_s\x18\x04 \x01(\x01R\x05holdS\x12K\n" +
+	"\vannotations\x18\x05 \x03(\v2).hami.fit.v1.Reservation.AnnotationsEntryR\vannotations\x1a>\n" +
+	"\x10AnnotationsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\"\n" +
 	"\x0eConfirmRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"\x11\n" +
 	"\x0fConfirmResponse\"\"\n" +
@@ -3679,7 +3694,7 @@ func file_hami_fit_v1_fit_proto_rawDescGZIP() []byte {
 }
 
 var file_hami_fit_v1_fit_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_hami_fit_v1_fit_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_hami_fit_v1_fit_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_hami_fit_v1_fit_proto_goTypes = []any{
 	(ContainerKind)(0),         // 0: hami.fit.v1.ContainerKind
 	(Detail)(0),                // 1: hami.fit.v1.Detail
@@ -3739,7 +3754,8 @@ var file_hami_fit_v1_fit_proto_goTypes = []any{
 	nil,                        // 55: hami.fit.v1.ContainerShares.SharesEntry
 	nil,                        // 56: hami.fit.v1.PodRequest.SelectorsEntry
 	nil,                        // 57: hami.fit.v1.PodRequest.AnnotationsEntry
-	(*structpb.Struct)(nil),    // 58: google.protobuf.Struct
+	nil,                        // 58: hami.fit.v1.Reservation.AnnotationsEntry
+	(*structpb.Struct)(nil),    // 59: google.protobuf.Struct
 }
 var file_hami_fit_v1_fit_proto_depIdxs = []int32{
 	7,  // 0: hami.fit.v1.UpsertNodeRequest.devices:type_name -> hami.fit.v1.Node
@@ -3748,7 +3764,7 @@ var file_hami_fit_v1_fit_proto_depIdxs = []int32{
 	52, // 3: hami.fit.v1.Node.labels:type_name -> hami.fit.v1.Node.LabelsEntry
 	53, // 4: hami.fit.v1.Node.annotations:type_name -> hami.fit.v1.Node.AnnotationsEntry
 	9,  // 5: hami.fit.v1.Device.profiles:type_name -> hami.fit.v1.PartitionProfile
-	58, // 6: hami.fit.v1.Device.custom:type_name -> google.protobuf.Struct
+	59, // 6: hami.fit.v1.Device.custom:type_name -> google.protobuf.Struct
 	10, // 7: hami.fit.v1.PartitionProfile.placements:type_name -> hami.fit.v1.PartitionPlacement
 	14, // 8: hami.fit.v1.AddPodRequest.holding:type_name -> hami.fit.v1.Holding
 	20, // 9: hami.fit.v1.Holding.placement:type_name -> hami.fit.v1.Placement
@@ -3783,39 +3799,40 @@ var file_hami_fit_v1_fit_proto_depIdxs = []int32{
 	42, // 38: hami.fit.v1.ReserveResponse.reservation:type_name -> hami.fit.v1.Reservation
 	34, // 39: hami.fit.v1.ReserveResponse.verdicts:type_name -> hami.fit.v1.NodeVerdict
 	20, // 40: hami.fit.v1.Reservation.placement:type_name -> hami.fit.v1.Placement
-	49, // 41: hami.fit.v1.WatchResponse.pod:type_name -> hami.fit.v1.PodState
-	50, // 42: hami.fit.v1.WatchResponse.gone:type_name -> hami.fit.v1.PodGone
-	51, // 43: hami.fit.v1.WatchResponse.synced:type_name -> hami.fit.v1.Synced
-	2,  // 44: hami.fit.v1.PodState.state:type_name -> hami.fit.v1.PodState.State
-	20, // 45: hami.fit.v1.PodState.placement:type_name -> hami.fit.v1.Placement
-	3,  // 46: hami.fit.v1.PodGone.cause:type_name -> hami.fit.v1.PodGone.Cause
-	22, // 47: hami.fit.v1.ContainerShares.SharesEntry.value:type_name -> hami.fit.v1.DeviceShares
-	30, // 48: hami.fit.v1.PodRequest.SelectorsEntry.value:type_name -> hami.fit.v1.Selector
-	4,  // 49: hami.fit.v1.FitService.UpsertNode:input_type -> hami.fit.v1.UpsertNodeRequest
-	11, // 50: hami.fit.v1.FitService.RemoveNode:input_type -> hami.fit.v1.RemoveNodeRequest
-	13, // 51: hami.fit.v1.FitService.AddPod:input_type -> hami.fit.v1.AddPodRequest
-	16, // 52: hami.fit.v1.FitService.RemovePod:input_type -> hami.fit.v1.RemovePodRequest
-	18, // 53: hami.fit.v1.FitService.SetQuota:input_type -> hami.fit.v1.SetQuotaRequest
-	32, // 54: hami.fit.v1.FitService.Decide:input_type -> hami.fit.v1.DecideRequest
-	40, // 55: hami.fit.v1.FitService.Reserve:input_type -> hami.fit.v1.ReserveRequest
-	43, // 56: hami.fit.v1.FitService.Confirm:input_type -> hami.fit.v1.ConfirmRequest
-	45, // 57: hami.fit.v1.FitService.Release:input_type -> hami.fit.v1.ReleaseRequest
-	47, // 58: hami.fit.v1.FitService.Watch:input_type -> hami.fit.v1.WatchRequest
-	5,  // 59: hami.fit.v1.FitService.UpsertNode:output_type -> hami.fit.v1.UpsertNodeResponse
-	12, // 60: hami.fit.v1.FitService.RemoveNode:output_type -> hami.fit.v1.RemoveNodeResponse
-	15, // 61: hami.fit.v1.FitService.AddPod:output_type -> hami.fit.v1.AddPodResponse
-	17, // 62: hami.fit.v1.FitService.RemovePod:output_type -> hami.fit.v1.RemovePodResponse
-	19, // 63: hami.fit.v1.FitService.SetQuota:output_type -> hami.fit.v1.SetQuotaResponse
-	33, // 64: hami.fit.v1.FitService.Decide:output_type -> hami.fit.v1.DecideResponse
-	41, // 65: hami.fit.v1.FitService.Reserve:output_type -> hami.fit.v1.ReserveResponse
-	44, // 66: hami.fit.v1.FitService.Confirm:output_type -> hami.fit.v1.ConfirmResponse
-	46, // 67: hami.fit.v1.FitService.Release:output_type -> hami.fit.v1.ReleaseResponse
-	48, // 68: hami.fit.v1.FitService.Watch:output_type -> hami.fit.v1.WatchResponse
-	59, // [59:69] is the sub-list for method output_type
-	49, // [49:59] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	58, // 41: hami.fit.v1.Reservation.annotations:type_name -> hami.fit.v1.Reservation.AnnotationsEntry
+	49, // 42: hami.fit.v1.WatchResponse.pod:type_name -> hami.fit.v1.PodState
+	50, // 43: hami.fit.v1.WatchResponse.gone:type_name -> hami.fit.v1.PodGone
+	51, // 44: hami.fit.v1.WatchResponse.synced:type_name -> hami.fit.v1.Synced
+	2,  // 45: hami.fit.v1.PodState.state:type_name -> hami.fit.v1.PodState.State
+	20, // 46: hami.fit.v1.PodState.placement:type_name -> hami.fit.v1.Placement
+	3,  // 47: hami.fit.v1.PodGone.cause:type_name -> hami.fit.v1.PodGone.Cause
+	22, // 48: hami.fit.v1.ContainerShares.SharesEntry.value:type_name -> hami.fit.v1.DeviceShares
+	30, // 49: hami.fit.v1.PodRequest.SelectorsEntry.value:type_name -> hami.fit.v1.Selector
+	4,  // 50: hami.fit.v1.FitService.UpsertNode:input_type -> hami.fit.v1.UpsertNodeRequest
+	11, // 51: hami.fit.v1.FitService.RemoveNode:input_type -> hami.fit.v1.RemoveNodeRequest
+	13, // 52: hami.fit.v1.FitService.AddPod:input_type -> hami.fit.v1.AddPodRequest
+	16, // 53: hami.fit.v1.FitService.RemovePod:input_type -> hami.fit.v1.RemovePodRequest
+	18, // 54: hami.fit.v1.FitService.SetQuota:input_type -> hami.fit.v1.SetQuotaRequest
+	32, // 55: hami.fit.v1.FitService.Decide:input_type -> hami.fit.v1.DecideRequest
+	40, // 56: hami.fit.v1.FitService.Reserve:input_type -> hami.fit.v1.ReserveRequest
+	43, // 57: hami.fit.v1.FitService.Confirm:input_type -> hami.fit.v1.ConfirmRequest
+	45, // 58: hami.fit.v1.FitService.Release:input_type -> hami.fit.v1.ReleaseRequest
+	47, // 59: hami.fit.v1.FitService.Watch:input_type -> hami.fit.v1.WatchRequest
+	5,  // 60: hami.fit.v1.FitService.UpsertNode:output_type -> hami.fit.v1.UpsertNodeResponse
+	12, // 61: hami.fit.v1.FitService.RemoveNode:output_type -> hami.fit.v1.RemoveNodeResponse
+	15, // 62: hami.fit.v1.FitService.AddPod:output_type -> hami.fit.v1.AddPodResponse
+	17, // 63: hami.fit.v1.FitService.RemovePod:output_type -> hami.fit.v1.RemovePodResponse
+	19, // 64: hami.fit.v1.FitService.SetQuota:output_type -> hami.fit.v1.SetQuotaResponse
+	33, // 65: hami.fit.v1.FitService.Decide:output_type -> hami.fit.v1.DecideResponse
+	41, // 66: hami.fit.v1.FitService.Reserve:output_type -> hami.fit.v1.ReserveResponse
+	44, // 67: hami.fit.v1.FitService.Confirm:output_type -> hami.fit.v1.ConfirmResponse
+	46, // 68: hami.fit.v1.FitService.Release:output_type -> hami.fit.v1.ReleaseResponse
+	48, // 69: hami.fit.v1.FitService.Watch:output_type -> hami.fit.v1.WatchResponse
+	60, // [60:70] is the sub-list for method output_type
+	50, // [50:60] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_hami_fit_v1_fit_proto_init() }
@@ -3868,7 +3885,7 @@ func file_hami_fit_v1_fit_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hami_fit_v1_fit_proto_rawDesc), len(file_hami_fit_v1_fit_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   54,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

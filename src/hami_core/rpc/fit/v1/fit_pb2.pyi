@@ -146,8 +146,8 @@ class UpsertNodeResponse(_message.Message):
     """How many cards are known of it now."""
     @_builtins.property
     def broken(self) -> _containers.RepeatedCompositeFieldContainer[Global___BrokenFamily]:
-        """Families whose data on this node cannot be read. They are Broken here until an UpsertNode that can be read; the
-        node's other families work.
+        """Families whose data on this node cannot be read, or that no loaded plugin serves. They are Broken here until an
+        UpsertNode that can be read; the node's other families work.
         """
 
     def __init__(
@@ -1444,10 +1444,31 @@ Global___ReserveResponse: _TypeAlias = ReserveResponse  # noqa: Y015
 class Reservation(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class AnnotationsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     KEY_FIELD_NUMBER: _builtins.int
     PLACEMENT_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     HOLD_S_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The pod's uid, or "namespace/name": what Confirm and Release take."""
     score: _builtins.float
@@ -1455,6 +1476,13 @@ class Reservation(_message.Message):
     """Time left when this was sent."""
     @_builtins.property
     def placement(self) -> Global___Placement: ...
+    @_builtins.property
+    def annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only for a pod that came as a Kubernetes object: what to write on it, in one update, before it is bound. HAMi's
+        device plugins hand out the cards by it. They cannot tell two pods apart that start on one node at the same time,
+        so take the node's lock (annotation hami.io/mutex.lock) around the update and the binding.
+        """
+
     def __init__(
         self,
         *,
@@ -1462,10 +1490,11 @@ class Reservation(_message.Message):
         placement: Global___Placement | None = ...,
         score: _builtins.float = ...,
         hold_s: _builtins.float = ...,
+        annotations: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["placement", b"placement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_s", b"hold_s", "key", b"key", "placement", b"placement", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "hold_s", b"hold_s", "key", b"key", "placement", b"placement", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
