@@ -10,6 +10,8 @@ from hami_core.cli.options import machine_of, simulate_option
 from hami_core.cli.output import emit, format_option, plain, short_uuid, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console, RenderableType
 
     from hami_core.local.sight import Card, Sight
@@ -75,8 +77,8 @@ def _tables(sight: Sight, console: Console) -> list[RenderableType]:
     shown: list[RenderableType] = []
     if sight.cards:
         made = table(
-            "VENDOR", "#", "UUID", "MODEL", "MEMORY", "CORES", "NUMA", "HEALTH", "LINKS",
-            right=("#", "MEMORY", "CORES", "NUMA"), fold=("MODEL", "LINKS"),
+            "VENDOR", "#", "UUID", "MODEL", "MEMORY MIB", "CORES", "NUMA", "HEALTH", "LINKS",
+            right=("#", "MEMORY MIB", "CORES", "NUMA"), fold=("MODEL", "LINKS"),
         )  # fmt: skip
         for card in sight.cards:
             probed = card.probed
@@ -85,7 +87,7 @@ def _tables(sight: Sight, console: Console) -> list[RenderableType]:
                 str(probed.index),
                 short_uuid(probed.uuid, console),
                 plain(probed.model),
-                "unknown" if probed.memory_mib is None else f"{probed.memory_mib} MiB",
+                "unknown" if probed.memory_mib is None else str(probed.memory_mib),
                 str(probed.core_units),
                 plain(probed.numa),
                 "ok" if probed.healthy else f"[red]{plain(probed.health_note or 'unhealthy')}[/red]",
@@ -99,10 +101,22 @@ def _tables(sight: Sight, console: Console) -> list[RenderableType]:
 
 
 def _links(card: Card, sight: Sight) -> str:
-    """Peers by their index: ``nvlink x4 to 1``; a link to a card that is not listed keeps its UUID."""
-    index_of = {other.probed.uuid: str(other.probed.index) for other in sight.cards}
-    texts = []
+    """Peers by their index: ``nvlink x4 to 1-3``; a link to a card that is not listed keeps its UUID."""
+    index_of = {other.probed.uuid: other.probed.index for other in sight.cards}
+    peers: dict[str, list[str | int]] = {}
     for link in card.probed.links:
-        times = f" x{link.count}" if link.count > 1 else ""
-        texts.append(f"{link.kind}{times} to {index_of.get(link.peer_uuid, link.peer_uuid)}")
-    return ", ".join(texts)
+        kind = f"{link.kind} x{link.count}" if link.count > 1 else link.kind
+        peers.setdefault(kind, []).append(index_of.get(link.peer_uuid, link.peer_uuid))
+    return "; ".join(f"{kind} to {_ranges(names)}" for kind, names in peers.items())
+
+
+def _ranges(names: Sequence[str | int]) -> str:
+    """``1-3, 5`` for indexes; names stand as they are, after them."""
+    runs: list[list[int]] = []
+    for index in sorted(name for name in names if isinstance(name, int)):
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    numbers = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    return ", ".join([*numbers, *(name for name in names if isinstance(name, str))])

@@ -39,6 +39,10 @@ def enter(lease: str, command: tuple[str, ...]) -> None:
     """
     from hami_core.local.launch import find_program
 
+    if command[0] == "--":
+        command = command[1:]
+    if not command:
+        raise click.UsageError("say which command to run")
     environ = _environment(*_find(lease))
     os.execve(find_program(command[0], environ), list(command), environ)  # noqa: S606 - running a command is the task
 

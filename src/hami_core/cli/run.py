@@ -111,7 +111,10 @@ def _refusal(host: LocalHost, cards: tuple[Card, ...], ask: Ask, outcome: NoRoom
     """One line on what found no room, then one a card on why."""
     from hami_core.local.host import reasons
 
-    memory = f"{ask.memory_mib} MiB" if ask.memory_mib is not None else f"{ask.memory_percent or 100}% of the memory"
+    if ask.memory_mib is not None:
+        memory = f"{ask.memory_mib} MiB"
+    else:
+        memory = "all of its memory" if ask.memory_percent is None else f"{ask.memory_percent}% of its memory"
     cores = f" and {ask.cores}% of the cores" if ask.cores else ""
     count = "1 card" if ask.count == 1 else f"{ask.count} cards"
     lines = [f"hami: no room on {host.machine.name} for {count} with {memory}{cores}: {outcome.verdict}"]

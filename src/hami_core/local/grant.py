@@ -20,6 +20,8 @@ from hami_core.values import whole
 from hami_core.verdict import Fits, Verdict
 
 _WHOLE = 100
+_SHARED_BY_LIBRARY = "hami-core"  # HAMi's word for a card's mode in which a preloaded library shares it
+_LABEL_WIDTH = 40  # of a command in the reasons of another one's refusal
 
 
 class NothingToShare(HamiError):
@@ -119,7 +121,8 @@ def _decide(cards: tuple[Card, ...], ask: Ask, out: tuple[Lease, ...], *, machin
     fleet = Fleet(registry)
     fleet.upsert_node(NodeFacts(name=machine), [card.device for card in cards])
     for lease in out:
-        fleet.add_pod(lease.key, lease.placement(machine), label=f"hami run {' '.join(lease.command)}")
+        label = " ".join(" ".join(lease.command).split())[:_LABEL_WIDTH]
+        fleet.add_pod(lease.key, lease.placement(machine), label=f"{lease.id} ({label})")
     return fleet.decide(_request(cards, ask)).verdict(machine)
 
 
@@ -132,7 +135,9 @@ def _request(cards: tuple[Card, ...], ask: Ask) -> PodRequest:
         memory = {"memory_mib": 0}
     request = DeviceRequest(family=family, count=ask.count, core_units=ask.cores, **memory)
     # Partitions are made by a node agent with the right to do so; here only whole cards can be shared.
-    selector = Selector(allow_types=ask.models, allow_uuids=ask.uuids, mode="hami-core")
+    partitioned = any(card.device.mode not in ("", _SHARED_BY_LIBRARY) for card in cards)
+    mode = _SHARED_BY_LIBRARY if partitioned else None
+    selector = Selector(allow_types=ask.models, allow_uuids=ask.uuids, mode=mode)
     container = ContainerRequest(name="command", devices=(request,))
     return PodRequest(name="command", containers=(container,), selectors={family: selector})
 

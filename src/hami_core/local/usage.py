@@ -6,10 +6,12 @@ from pathlib import Path
 
 import attrs
 
+from hami_core.isolation.region import RegionView, read_region
 from hami_core.local.inside import REGION
 from hami_core.local.lease import Lease
 from hami_core.local.leases import Leases
 from hami_core.local.machine import Machine
+from hami_core.local.process import Process
 from hami_core.model import DeviceShare
 
 
@@ -46,3 +48,16 @@ def region_in_use(folder: Path) -> bool:
     """Whether a living process uses the region of the lease whose folder this is."""
     view = _read(folder / REGION)
     return view is not None and any(process.alive() for process in _processes(view))
+
+
+def _read(file: Path) -> RegionView | None:
+    return read_region(file)
+
+
+def _use(machine: Machine, lease: Lease, file: Path) -> LeaseUse:
+    cards = tuple(CardUse(share=share) for share in lease.shares)
+    return LeaseUse(machine=machine, lease=lease, cards=cards)
+
+
+def _processes(view: RegionView) -> list[Process]:
+    return []
