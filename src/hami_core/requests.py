@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from hami_core.behaviour import RequestParser
-from hami_core.errors import AdmissionRefused, BadQuantity, BadWire, shown
+from hami_core.errors import AdmissionRefused, BadWire, shown
 from hami_core.family import Family, SelectorKeys
 from hami_core.model import ContainerRequest, DeviceRequest, PodRequest, ScoringWeights, Selector
 from hami_core.objects import ContainerFacts, PodFacts
@@ -66,11 +66,7 @@ class TableRequest:
         asked = container.asked(resources.memory)
         mib = 0
         if asked is not None and resources.memory:
-            place = where(pod, container, resources.memory)
-            mib = memory_mib(asked, where=place, unit_mib=units.memory_unit_mib) * units.memory_factor
-            if mib > INT32_MAX:
-                wanted = f"at most {INT32_MAX} MiB after the memory factor of {units.memory_factor}"
-                raise BadQuantity(where=place, wanted=wanted, found=asked)
+            mib = memory_mib(asked, where=where(pod, container, resources.memory), unit_mib=units.quota_factor)
         if mib and percent:
             raise AdmissionRefused(
                 f"{pod.where}, container {container.name}: {resources.memory} and {resources.memory_percent} both say "

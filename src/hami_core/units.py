@@ -29,6 +29,8 @@ _QUANTITY = re.compile(
     re.ASCII,
 )
 _MAX_EXPONENT = 64
+# A million pieces of memory and more: whoever writes such a suffix thinks of bytes.
+_BYTES = re.compile(r"[0-9.][MGTPE]i?$", re.ASCII)
 
 
 def parse_quantity(text: object, *, where: str) -> Fraction:
@@ -79,17 +81,18 @@ def memory_mib(text: object, *, where: str, unit_mib: int = 1, low: int = 0) -> 
     """Parse a count of `unit_mib`-sized pieces of memory and return MiB.
 
     The resource counts pieces, so ``16Gi`` means 17 billion of them, which no card has. People who write it mean
-    bytes; the message says the number they should write.
+    bytes; the message says the number they should write. ``2k`` is 2000 pieces.
 
     Raises:
         BadQuantity: not whole, negative, or more MiB than an int32 holds.
     """
     value = parse_quantity(text, where=where)
     unit = "MiB" if unit_mib == 1 else f"{unit_mib} MiB units"
-    if value.denominator == 1 and low <= value and value * unit_mib <= INT32_MAX:
+    in_suffix = isinstance(text, str) and _BYTES.search(text.strip()) is not None
+    if not in_suffix and value.denominator == 1 and low <= value and value * unit_mib <= INT32_MAX:
         return int(value) * unit_mib
     write = None
-    if isinstance(text, str) and text.strip().endswith("i"):
+    if in_suffix:
         in_bytes = value / (unit_mib * MIB)
         write = str(-(-in_bytes.numerator // in_bytes.denominator)) if in_bytes >= 1 else None
     elif low <= value <= INT32_MAX and value.denominator != 1:
