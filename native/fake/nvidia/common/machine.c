@@ -214,6 +214,7 @@ static bool parse_device(struct parser *parser, const struct json *object, struc
       !unsigned_number(parser, object, "temperature_c", 0, 120, 35, &device->temperature_c) ||
       !unsigned_number(parser, object, "sm_clock_mhz", 1, 10000, 1740, &device->sm_clock_mhz) ||
       !unsigned_number(parser, object, "memory_clock_mhz", 1, 50000, 7251, &device->memory_clock_mhz) ||
+      !unsigned_number(parser, object, "nvswitch_lanes", 0, FAKE_MAX_LANES, 0, &device->switch_lanes) ||
       !truth(parser, object, "unified_memory", false, &device->unified_memory) ||
       !number(parser, object, "numa", -1, 1023, -1, &numa) || !parse_compute(parser, object, device) ||
       !parse_pci(parser, object, device)) {
@@ -253,7 +254,7 @@ static bool parse_links(struct parser *parser, const struct json *object, const 
     int64_t count = 0;
     if (!string(parser, link, "peer_uuid", NULL, peer, sizeof peer) ||
         !string(parser, link, "kind", "nvlink", out->kind, sizeof out->kind) ||
-        !number(parser, link, "count", 1, FAKE_MAX_LINKS, 1, &count)) {
+        !number(parser, link, "count", 1, FAKE_MAX_LANES, 1, &count)) {
       return false;
     }
     out->count = (int)count;

@@ -11,15 +11,16 @@
 
 #define FAKE_MAX_DEVICES 16
 #define FAKE_MAX_UNITS 64
-#define FAKE_MAX_LINKS 18
+#define FAKE_MAX_LINKS 32
+#define FAKE_MAX_LANES 36
 #define FAKE_MAX_PROFILES 16
 #define FAKE_MAX_PLACEMENTS 16
 #define FAKE_MAX_INSTANCES 7
 #define FAKE_MIB (1024ull * 1024ull)
 
 struct fake_link {
-  int peer;     /* device index, or -1: a switch */
-  int count;    /* NVLink lanes */
+  int peer;      /* device index */
+  int count;     /* NVLink lanes */
   char kind[24]; /* as in the file: "nvlink", "single-switch", ... */
 };
 
@@ -71,6 +72,7 @@ struct fake_device {
   struct fake_profile profiles[FAKE_MAX_PROFILES];
   unsigned instance_count;
   struct fake_instance instances[FAKE_MAX_INSTANCES];
+  unsigned switch_lanes; /* NVLink lanes to an NVSwitch, which the links then go through */
   unsigned link_count;
   struct fake_link links[FAKE_MAX_LINKS];
 };
