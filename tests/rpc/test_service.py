@@ -301,10 +301,10 @@ async def test_mistakes_are_refused_with_a_code_a_cause_and_the_place(tmp_path: 
             (stub.Decide(fit_pb2.DecideRequest()), "BadWire", "set kubernetes_json or request"),
             (
                 stub.Decide(fit_pb2.DecideRequest(pod=fit_pb2.Pod(kubernetes_json=bytes_as_memory))),
-                "BadQuantity",
+                "AdmissionRefused",
                 "pod team-a/p, container main: acme.com/npu-memory must be a whole number of MiB, 0 or more",
             ),
-            (reserve(stub, "p", hold_s=-1), "BadQuantity", "ReserveRequest.hold_s"),
+            (stub.Reserve(fit_pb2.ReserveRequest(pod=pod("p"), hold_s=-1)), "BadQuantity", "ReserveRequest.hold_s"),
             (stub.Confirm(fit_pb2.ConfirmRequest()), "BadWire", "ConfirmRequest.key is missing"),
             (stub.Release(fit_pb2.ReleaseRequest()), "BadWire", "ReleaseRequest.key is missing"),
         ]

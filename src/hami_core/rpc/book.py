@@ -19,6 +19,8 @@ from hami_core.inventory import NodeInventory
 from hami_core.model import Placement, PodRequest
 from hami_core.rpc.feed import Feed, Subscription
 
+_SPARE_DEADLINES = 64
+
 
 class Gone(enum.Enum):
     """Why a pod holds nothing any more."""
@@ -59,9 +61,8 @@ class Book:
         self.clock = clock
         self._feed: Feed[Change] = Feed(limit=watch_limit)
         self._entries: dict[str, Entry] = {}
-        self._deadlines: list[
-            tuple[float, str]
-        ] = []  # a heap; entries that changed since are skipped when they come up
+        # A heap. An entry whose deadline changed since is skipped when it comes up.
+        self._deadlines: list[tuple[float, str]] = []
         self._sequence = 0
 
     def upsert_node(self, found: NodeInventory) -> None:
@@ -110,8 +111,8 @@ class Book:
         if reservation is None:
             self._drop(pod.key, Gone.RELEASED)
         else:
-            heapq.heappush(self._deadlines, (reservation.deadline_s, pod.key))
             self._set(pod.key, Entry(placement=reservation.best.placement, deadline_s=reservation.deadline_s))
+            self._remind(pod.key, reservation.deadline_s)
         return choice, reservation
 
     def confirm(self, key: str) -> None:
@@ -159,6 +160,14 @@ class Book:
     def close(self) -> None:
         """End all watches."""
         self._feed.close()
+
+    def _remind(self, key: str, deadline_s: float) -> None:
+        heapq.heappush(self._deadlines, (deadline_s, key))
+        if len(self._deadlines) > _SPARE_DEADLINES + 2 * len(self._entries):
+            # Mostly of reservations that were confirmed long before a far deadline: they would never come up.
+            live = self._entries.items()
+            self._deadlines = [(entry.deadline_s, key) for key, entry in live if entry.deadline_s is not None]
+            heapq.heapify(self._deadlines)
 
     def _unknown_uuids(self, placement: Placement) -> Sequence[str]:
         try:

@@ -9,7 +9,9 @@ import msgspec
 from google.protobuf import struct_pb2
 from google.protobuf.message import Message
 
-from hami_core.errors import BadQuantity, BadWire, shown
+from hami_core import requests
+from hami_core.admission import AdmissionSettings, admit
+from hami_core.errors import AdmissionRefused, BadQuantity, BadWire, shown
 from hami_core.inventory import NodeInventory
 from hami_core.model import (
     ContainerKind,
@@ -26,7 +28,8 @@ from hami_core.model import (
     ScoringWeights,
     Selector,
 )
-from hami_core.objects import NodeFacts
+from hami_core.objects import NodeFacts, read_pod
+from hami_core.registry import Registry
 from hami_core.rpc.fit.v1 import fit_pb2
 from hami_core.units import INT32_MAX
 
@@ -63,6 +66,22 @@ def kubernetes_object(raw: bytes, kind: str) -> Mapping[str, Any]:
     if document.get("kind", kind) != kind:
         raise BadWire(what=what, problem=f"kind must be {kind}; got {shown(document['kind'])}")
     return document
+
+
+def kubernetes_request(raw: bytes, registry: Registry) -> PodRequest:
+    """Read what a Kubernetes pod asks for, completed as HAMi's webhook does; a pod that it has seen stays as it is.
+
+    Raises:
+        AdmissionRefused: the webhook would not let it in.
+        BadWire: not a pod.
+    """
+    item = kubernetes_object(raw, "Pod")
+    # The pod is ours whatever scheduler it names: whoever asks here is that scheduler.
+    settings = AdmissionSettings(scheduler_name=read_pod(item).scheduler_name)
+    admission = admit(item, registry, settings)
+    if not admission.admitted:
+        raise AdmissionRefused(admission.message)
+    return requests.pod_request(read_pod(admission.pod), registry)
 
 
 def explicit_node(node: fit_pb2.Node) -> NodeInventory:

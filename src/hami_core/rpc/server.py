@@ -25,8 +25,14 @@ WATCH_LIMIT = 8192
 GRACE_S = 5.0
 """How long calls under way may take to end at shutdown."""
 
-# Two servers on one port would each get half of the calls and answer from half of the state.
-_OPTIONS = (("grpc.so_reuseport", 0),)
+_OPTIONS = (
+    # Two servers on one port would each get half of the calls and answer from half of the state.
+    ("grpc.so_reuseport", 0),
+    # A watcher whose machine vanished is found by pings; without them its stream would stay open for good.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
 
 
 @contextlib.asynccontextmanager

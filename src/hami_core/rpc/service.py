@@ -18,7 +18,6 @@ from hami_core.model import Placement, PodRequest
 from hami_core.objects import read_node, read_pod
 from hami_core.placement import bind_annotations, placement_annotations
 from hami_core.registry import Registry
-from hami_core.requests import pod_request
 from hami_core.rpc import decode, encode
 from hami_core.rpc.book import Book, Change, Entry, Gone
 from hami_core.rpc.feed import FellBehind
@@ -174,7 +173,7 @@ class FitService(fit_pb2_grpc.FitServiceServicer):
     def _pod(self, message: fit_pb2.Pod, where: str) -> PodRequest:
         if decode.which(message, "form", where) == "request":
             return decode.pod_request(message.request)
-        return pod_request(read_pod(decode.kubernetes_object(message.kubernetes_json, "Pod")), self._registry)
+        return decode.kubernetes_request(message.kubernetes_json, self._registry)
 
     def _event(self, change: Change) -> fit_pb2.WatchResponse:
         if isinstance(change.now, Gone):

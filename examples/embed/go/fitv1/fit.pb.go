@@ -1652,7 +1652,8 @@ type isPod_Form interface {
 }
 
 type Pod_KubernetesJson struct {
-	// A Kubernetes Pod object as JSON: resources and annotations as people write them.
+	// A Kubernetes Pod object as JSON: resources and annotations as people write them. What HAMi's webhook would fill in
+	// (a count where only memory is asked for) is filled in; what it would refuse is refused.
 	KubernetesJson []byte `protobuf:"bytes,1,opt,name=kubernetes_json,json=kubernetesJson,proto3,oneof"`
 }
 

@@ -809,7 +809,9 @@ class Pod(_message.Message):
     KUBERNETES_JSON_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     kubernetes_json: _builtins.bytes
-    """A Kubernetes Pod object as JSON: resources and annotations as people write them."""
+    """A Kubernetes Pod object as JSON: resources and annotations as people write them. What HAMi's webhook would fill in
+    (a count where only memory is asked for) is filled in; what it would refuse is refused.
+    """
     @_builtins.property
     def request(self) -> Global___PodRequest:
         """The request itself."""
