@@ -70,7 +70,9 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 def test_the_command_sees_its_share_and_its_exit_code_comes_back(hami: Hami, environ: dict[str, str]) -> None:
     share = ("--count", "2", "--memory-percent", "50", "--cores", "30", "--uuid", FIRST[:8], "--uuid", SECOND[:8])
-    outcome = hami("run", *MACHINE, *share, "--", "sh", "-c", 'cat "$HAMI_LIMITS_FILE"; echo $CUDA_VISIBLE_DEVICES; exit 3')
+    outcome = hami(
+        "run", *MACHINE, *share, "--", "sh", "-c", 'cat "$HAMI_LIMITS_FILE"; echo $CUDA_VISIBLE_DEVICES; exit 3'
+    )
     assert outcome.code == 3, outcome.err
     lines = outcome.out.splitlines()
     seen = lines.pop().split(",")
@@ -140,7 +142,9 @@ def test_more_than_a_card_has_is_refused_at_once_whatever_the_patience(hami: Ham
 def test_waiting_ends_when_room_comes(hami: Hami, running: Running, environ: dict[str, str]) -> None:
     with running("--count", "2") as holder:
         command = [HAMI, "run", *MACHINE, "--wait", "300", "--", "echo", "ran"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as waiter:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
+        ) as waiter:
             assert waiter.stderr is not None
             assert waiter.stderr.readline().startswith("hami: waiting for room on a40x2: 2/2 Card")
             holder.terminate()
@@ -163,7 +167,9 @@ def test_waiting_ends_with_75_when_patience_does_and_with_130_at_ctrl_c(
         assert len(leases(hami)) == 1
 
 
-def test_two_that_race_for_the_last_share_never_both_get_it(hami: Hami, running: Running, environ: dict[str, str]) -> None:
+def test_two_that_race_for_the_last_share_never_both_get_it(
+    hami: Hami, running: Running, environ: dict[str, str]
+) -> None:
     with running("--memory", "46000", "--uuid", FIRST), running("--memory", "26000", "--uuid", SECOND):
         command = [HAMI, "run", *MACHINE, "--memory", "20000", "--", "sh", "-c", "echo in; read line"]
         racers = [
@@ -242,19 +248,18 @@ def test_one_more_command_can_enter_a_share(hami: Hami, running: Running) -> Non
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        pytest.param(["--memory", "16Gi"], 2, '--memory must be a whole number of MiB, 1 or more; got "16Gi" (write 16384)',
-                     id="bytes"),
+        pytest.param(["--memory", "16Gi"], 2, 'a whole number of MiB, 1 or more; got "16Gi" (write 16384)', id="bytes"),
         pytest.param(["--memory", "1", "--memory-percent", "1"], 2, "exclude each other; drop one", id="both"),
-        pytest.param(["--cores", "101"], 2, '--cores must be a whole number of percent, 0 to 100; got "101"', id="cores"),
+        pytest.param(["--cores", "101"], 2, 'a whole number of percent, 0 to 100; got "101"', id="cores"),
         pytest.param(["--cores", "-1"], 2, '0 to 100; got "-1"', id="negative"),
         pytest.param(["--cores", "1.5"], 2, '0 to 100; got "1.5"', id="fraction"),
         pytest.param(["--count", "0"], 2, "--count must be a whole number of cards, 1 or more", id="no cards"),
         pytest.param(["--vendor", "amd"], 2, 'no vendor on a40x2 named "amd"; known: nvidia', id="vendor"),
         pytest.param(["--uuid", "GPU-"], 2, f'no single card named "GPU-"; known: {FIRST}, {SECOND}', id="vague uuid"),
         pytest.param(["--uuid", "X"], 2, f'no card named "X"; known: {FIRST}, {SECOND}', id="unknown uuid"),
-        pytest.param(["--simulate", "nope"], 2, 'no simulated machine named "nope"; known: a100-mig, a40x2', id="machine"),
-        pytest.param(["--simulate", "./no.json"], 2, "no.json: cannot be read: No such file or directory", id="no file"),
-        pytest.param(["--simulate", "/etc/passwd"], 2, "/etc/passwd: is not a machine file: JSON is malformed", id="text"),
+        pytest.param(["--simulate", "nope"], 2, 'no simulated machine named "nope"; known: a100-mig', id="machine"),
+        pytest.param(["--simulate", "./no.json"], 2, "/no.json: cannot be read: No such file", id="no file"),
+        pytest.param(["--simulate", "/etc/passwd"], 2, "/etc/passwd: is not a machine file", id="text"),
         pytest.param(["--device-type", "H100"], 75, "2/2 CardTypeMismatch", id="type"),
         pytest.param(["--count", "3"], 75, "for 3 cards with all of its memory: NodeInsufficientDevice", id="three"),
     ],
