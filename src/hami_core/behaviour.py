@@ -19,6 +19,7 @@ from hami_core.model import (
     DeviceShare,
     DeviceUse,
     Partition,
+    PartitionProfile,
     Placement,
     PodRequest,
 )
@@ -52,7 +53,7 @@ class ProbedDevice:
     healthy: bool = True
     health_note: str = ""
     mode: str = "hami-core"
-    profiles: tuple[Any, ...] = ()
+    profiles: tuple[PartitionProfile, ...] = ()
     links: tuple[Link, ...] = ()
     custom: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
 

@@ -225,16 +225,6 @@ nvmlReturn_t nvmlDeviceGetPciInfo(nvmlDevice_t device, nvmlPciInfo_t *out) {
   return pci(card, out, false);
 }
 
-nvmlReturn_t nvmlDeviceGetNumaNodeId(nvmlDevice_t device, unsigned *node) {
-  NVML_ENTER_DEVICE(nvmlDeviceGetNumaNodeId, device);
-  NVML_NEED(node != NULL);
-  if (card->numa < 0) {
-    return NVML_ERROR_NOT_SUPPORTED;
-  }
-  *node = (unsigned)card->numa;
-  return NVML_SUCCESS;
-}
-
 nvmlReturn_t nvmlDeviceGetMemoryAffinity(nvmlDevice_t device, unsigned size, unsigned long *nodes,
                                          nvmlAffinityScope_t scope) {
   NVML_ENTER_DEVICE(nvmlDeviceGetMemoryAffinity, device);
