@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Decision:
-    """The answer for one pod. `problems` are objects that could not be read; the others were judged all the same.
+    """The answer for one pod. `problems` are objects that could not be read or that disagree; the others counted.
 
     `node` is None where no node fits, and where the pod asks for no device: then every node is as good as another.
     """
@@ -81,8 +81,9 @@ def decide(
         now_s: the unix time that the annotations shall carry. The default makes the answer depend on nothing else.
 
     Raises:
+        AdmissionRefused, BadQuantity: a pod that admission leaves alone (another scheduler's) asks for nonsense.
         BadConfig: a section of `config` is wrong.
-        BadWire: `pod` has no name.
+        BadWire: `pod` has no name, or is left alone and carries a malformed annotation.
         PluginFault: the installed plugins cannot be used together.
     """
     registry = load_registry(config) if registry is None else registry
@@ -103,8 +104,13 @@ def decide(
         node=None if best is None else best.placement.node,
         verdicts=choice.verdicts(),
         annotations={} if best is None else _annotations(best.placement, request, cluster, registry, now_s),
-        problems=cluster.problems,
+        problems=(*cluster.problems, *_strays(fleet)),
     )
+
+
+def _strays(fleet: Fleet) -> Iterator[str]:
+    for stray in fleet.strays():
+        yield f"pod {stray.label} holds {stray.family} card {stray.uuid}, which node {stray.node} does not register"
 
 
 def _without(cluster: Cluster, pod: PodFacts) -> Cluster:
