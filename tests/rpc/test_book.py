@@ -68,12 +68,12 @@ class BookMachine(RuleBasedStateMachine):
         pod = request(name, memory_mib)
         placed = pod.key in self.replayed and self.replayed[pod.key].deadline_s is None
         try:
-            choice, held = self.book.reserve(pod, None, hold_s)
+            held = self.book.reserve(pod, None, hold_s)
         except ReservationConflict:
             assert placed
         else:
             assert not placed
-            assert (choice.best is None) == (held is None)
+            assert (held is None) == (self.book.decide(pod, None).best is None)
 
     @rule(name=NAMES)
     def confirm(self, name: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from google.protobuf.message import DecodeError, Message
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.rpc.world import acme_registry
 
 from hami_core.errors import BadQuantity, BadWire, HamiError
 from hami_core.model import (
@@ -25,6 +26,8 @@ from hami_core.model import (
 from hami_core.rpc import decode, encode
 from hami_core.rpc.fit.v1 import fit_pb2
 from hami_core.verdict import Broken, DeviceReason, Fits, Reason, Rejected
+
+REGISTRY = acme_registry()
 
 names = st.text(min_size=1, max_size=253).filter(lambda text: not any(0xD800 <= ord(mark) < 0xE000 for mark in text))
 amounts = st.integers(0, 2**31 - 1)
@@ -183,6 +186,23 @@ def test_a_message_of_any_bytes_is_read_or_refused_by_name(raw: bytes, kind: typ
         message = kind.FromString(raw)
         with contextlib.suppress(HamiError):
             read(message)
+
+
+words = st.sampled_from(
+    ["metadata", "name", "namespace", "annotations", "spec", "containers", "initContainers", "resources", "limits",
+     "acme.com/npu", "acme.com/npu-memory", "hami.io/device-scoring-weights", "status", "phase", "schedulerName"]
+)  # fmt: skip
+leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | words
+documents = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=5), max_leaves=30
+)
+
+
+@given(st.dictionaries(words, documents, max_size=6))
+def test_any_json_for_a_pod_is_read_or_refused_by_name(document: dict[str, object]) -> None:
+    pod = {"metadata": {"name": "p"}, **document}
+    with contextlib.suppress(HamiError):
+        assert decode.kubernetes_request(json.dumps(pod).encode(), REGISTRY).key
 
 
 def read(message: Message) -> object:

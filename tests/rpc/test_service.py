@@ -315,6 +315,15 @@ async def test_mistakes_are_refused_with_a_code_a_cause_and_the_place(tmp_path: 
 
 
 @in_loop
+async def test_a_text_too_long_for_a_status_is_cut_and_the_code_arrives(tmp_path: Path) -> None:
+    huge = kubernetes_pod("p" * 500_000, {"acme.com/npu": "none"})
+    async with engine(tmp_path) as stub:
+        error = await refusal(stub.Decide(fit_pb2.DecideRequest(pod=fit_pb2.Pod(kubernetes_json=huge))))
+        assert (error.code(), cause(error)) == (grpc.StatusCode.INVALID_ARGUMENT, "AdmissionRefused")
+        assert str(error.details()).startswith("pod team-a/ppp")
+
+
+@in_loop
 async def test_names_that_nothing_answers_to_are_not_found(tmp_path: Path) -> None:
     async with engine(tmp_path) as stub:
         calls = (

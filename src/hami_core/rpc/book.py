@@ -96,8 +96,8 @@ class Book:
         self.expire()
         return self.fleet.decide(pod, nodes)
 
-    def reserve(self, pod: PodRequest, nodes: Sequence[str] | None, hold_s: float) -> tuple[Choice, Reservation | None]:
-        """Decide and take the share, in place of an earlier reservation of the pod.
+    def reserve(self, pod: PodRequest, nodes: Sequence[str] | None, hold_s: float) -> Reservation | None:
+        """Decide and take the share, in place of an earlier reservation of the pod. None: it fits nowhere.
 
         Raises:
             ReservationConflict: the pod is placed: a reservation would free, at its deadline, what runs.
@@ -107,13 +107,13 @@ class Book:
         if earlier is not None and earlier.deadline_s is None:
             where = earlier.placement.node
             raise ReservationConflict(f"pod {pod.key} is placed on node {where} already; RemovePod frees what it holds")
-        choice, reservation = self.fleet.reserve(pod, nodes, now_s=self.clock(), hold_s=hold_s)
+        _, reservation = self.fleet.reserve(pod, nodes, now_s=self.clock(), hold_s=hold_s)
         if reservation is None:
             self._drop(pod.key, Gone.RELEASED)
         else:
             self._set(pod.key, Entry(placement=reservation.best.placement, deadline_s=reservation.deadline_s))
             self._remind(pod.key, reservation.deadline_s)
-        return choice, reservation
+        return reservation
 
     def confirm(self, key: str) -> None:
         """Make a reservation a placement. A pod that is placed already stays as it is.

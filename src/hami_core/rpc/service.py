@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import attrs
 import grpc
 
 from hami_core.errors import shown
-from hami_core.fit import Choice
+from hami_core.fit import Fleet
 from hami_core.inventory import NodeInventory, read_holding, read_inventory
 from hami_core.model import Placement, PodRequest
 from hami_core.objects import read_node, read_pod
@@ -34,7 +34,7 @@ _CAUSES = {
 
 
 class FitService(fit_pb2_grpc.FitServiceServicer):
-    """Answers on one event loop. Decisions run on it too: they take about a millisecond, and are one step each.
+    """Answers on one event loop. Decisions run on it too: they take about a millisecond, and each is one step.
 
     Args:
         registry: the families, for objects that come as Kubernetes JSON.
@@ -48,7 +48,7 @@ class FitService(fit_pb2_grpc.FitServiceServicer):
         self._reserved = asyncio.Event()
 
     @answers
-    def UpsertNode(self, request: fit_pb2.UpsertNodeRequest) -> fit_pb2.UpsertNodeResponse:
+    async def UpsertNode(self, request: fit_pb2.UpsertNodeRequest) -> fit_pb2.UpsertNodeResponse:
         """State what devices a node has."""
         if decode.which(request, "node", "UpsertNode") == "devices":
             stated = decode.explicit_node(request.devices)
@@ -61,13 +61,13 @@ class FitService(fit_pb2_grpc.FitServiceServicer):
         return fit_pb2.UpsertNodeResponse(node=found.node.name, cards=len(found.devices), broken=broken)
 
     @answers
-    def RemoveNode(self, request: fit_pb2.RemoveNodeRequest) -> fit_pb2.RemoveNodeResponse:
+    async def RemoveNode(self, request: fit_pb2.RemoveNodeRequest) -> fit_pb2.RemoveNodeResponse:
         """Forget a node."""
         self._book.remove_node(decode.required(request, "node", "RemoveNode"))
         return fit_pb2.RemoveNodeResponse()
 
     @answers
-    def AddPod(self, request: fit_pb2.AddPodRequest) -> fit_pb2.AddPodResponse:
+    async def AddPod(self, request: fit_pb2.AddPodRequest) -> fit_pb2.AddPodResponse:
         """State what a pod holds."""
         if decode.which(request, "pod", "AddPod") == "holding":
             stated = request.holding
@@ -85,48 +85,52 @@ class FitService(fit_pb2_grpc.FitServiceServicer):
         return fit_pb2.AddPodResponse(key=pod.key, held=self._book.holds(pod.key))
 
     @answers
-    def RemovePod(self, request: fit_pb2.RemovePodRequest) -> fit_pb2.RemovePodResponse:
+    async def RemovePod(self, request: fit_pb2.RemovePodRequest) -> fit_pb2.RemovePodResponse:
         """Free what a pod holds."""
         removed = self._book.remove_pod(decode.required(request, "key", "RemovePod"))
         return fit_pb2.RemovePodResponse(removed=removed)
 
     @answers
-    def SetQuota(self, request: fit_pb2.SetQuotaRequest) -> fit_pb2.SetQuotaResponse:
+    async def SetQuota(self, request: fit_pb2.SetQuotaRequest) -> fit_pb2.SetQuotaResponse:
         """Set a namespace's quota."""
         self._book.set_quota(decode.required(request, "namespace", "SetQuota"), dict(request.limits))
         return fit_pb2.SetQuotaResponse()
 
     @answers
-    def Decide(self, request: fit_pb2.DecideRequest) -> fit_pb2.DecideResponse:
+    async def Decide(self, request: fit_pb2.DecideRequest) -> fit_pb2.DecideResponse:
         """Say where a pod would go."""
-        choice = self._book.decide(self._pod(request.pod, "Decide"), decode.candidates(request))
-        best = None if choice.best is None else encode.fits(choice.best)
-        return fit_pb2.DecideResponse(best=best, verdicts=_verdicts(choice, request.detail))
+        pod, nodes = self._pod(request.pod, "Decide"), decode.candidates(request)
+        best = self._book.decide(pod, nodes).best
+        response = fit_pb2.DecideResponse(best=None if best is None else encode.fits(best))
+        response.verdicts.extend(await self._verdicts(pod, nodes, request.detail))
+        return response
 
     @answers
-    def Reserve(self, request: fit_pb2.ReserveRequest) -> fit_pb2.ReserveResponse:
+    async def Reserve(self, request: fit_pb2.ReserveRequest) -> fit_pb2.ReserveResponse:
         """Decide and take the share."""
-        pod, hold_s = self._pod(request.pod, "Reserve"), decode.hold_s(request)
-        choice, held = self._book.reserve(pod, decode.candidates(request), hold_s)
-        response = fit_pb2.ReserveResponse(verdicts=_verdicts(choice, request.detail))
+        pod, nodes, hold_s = self._pod(request.pod, "Reserve"), decode.candidates(request), decode.hold_s(request)
+        held = self._book.reserve(pod, nodes, hold_s)
+        response = fit_pb2.ReserveResponse()
         if held is not None:
             self._reserved.set()
             response.reservation.key = held.key
             response.reservation.placement.CopyFrom(encode.placement(held.best.placement))
             response.reservation.score = held.best.score
-            response.reservation.hold_s = hold_s
             if request.pod.HasField("kubernetes_json"):
                 response.reservation.annotations.update(self._annotations(pod, held.best.placement))
+        response.verdicts.extend(await self._verdicts(pod, nodes, request.detail))
+        if held is not None:
+            response.reservation.hold_s = max(0.0, held.deadline_s - self._book.clock())
         return response
 
     @answers
-    def Confirm(self, request: fit_pb2.ConfirmRequest) -> fit_pb2.ConfirmResponse:
+    async def Confirm(self, request: fit_pb2.ConfirmRequest) -> fit_pb2.ConfirmResponse:
         """Make a reservation a placement."""
         self._book.confirm(decode.required(request, "key", "Confirm"))
         return fit_pb2.ConfirmResponse()
 
     @answers
-    def Release(self, request: fit_pb2.ReleaseRequest) -> fit_pb2.ReleaseResponse:
+    async def Release(self, request: fit_pb2.ReleaseRequest) -> fit_pb2.ReleaseResponse:
         """Give a reservation back."""
         return fit_pb2.ReleaseResponse(released=self._book.release(decode.required(request, "key", "Release")))
 
@@ -153,6 +157,18 @@ class FitService(fit_pb2_grpc.FitServiceServicer):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._reserved.wait()
+
+    async def _verdicts(
+        self, pod: PodRequest, nodes: Sequence[str] | None, detail: int
+    ) -> Sequence[fit_pb2.NodeVerdict]:
+        """The verdict for every candidate, of the state as it is now without what the pod itself holds.
+
+        Judging every node takes most of a second in a large fleet, so a thread does it, on a copy.
+        """
+        if detail not in (fit_pb2.DETAIL_NODES, fit_pb2.DETAIL_CARDS):
+            return ()
+        fleet = self._book.fleet.snapshot()
+        return await asyncio.to_thread(_judged, fleet, pod, nodes, cards=detail == fit_pb2.DETAIL_CARDS)
 
     def _annotations(self, pod: PodRequest, placement: Placement) -> Mapping[str, str]:
         """What a bind writes on the pod. Where that cannot be worked out, the share is given back."""
@@ -191,8 +207,8 @@ class FitService(fit_pb2_grpc.FitServiceServicer):
         return state
 
 
-def _verdicts(choice: Choice, detail: int) -> Iterator[fit_pb2.NodeVerdict]:
-    if detail in (fit_pb2.DETAIL_NODES, fit_pb2.DETAIL_CARDS):
-        cards = detail == fit_pb2.DETAIL_CARDS
-        for node, verdict in choice.verdicts().items():
-            yield encode.verdict(node, verdict, cards=cards)
+def _judged(
+    fleet: Fleet, pod: PodRequest, nodes: Sequence[str] | None, *, cards: bool
+) -> Sequence[fit_pb2.NodeVerdict]:
+    verdicts = fleet.decide(pod, nodes).verdicts()
+    return [encode.verdict(node, verdict, cards=cards) for node, verdict in verdicts.items()]

@@ -24,6 +24,9 @@ from hami_core.errors import (
 CAUSE = "hami-error"
 """Trailing metadata entry that names the class of the error, for programs."""
 
+# Trailers of more than 8 KiB are refused by most clients, which would hide the code as well.
+_MAX_TEXT = 2000
+
 _CODES: dict[type[HamiError], grpc.StatusCode] = {
     AdmissionRefused: grpc.StatusCode.INVALID_ARGUMENT,
     BadConfig: grpc.StatusCode.INVALID_ARGUMENT,
@@ -50,19 +53,22 @@ def code_of(error: HamiError) -> grpc.StatusCode:
 
 async def abort(context: Context, error: HamiError, code: grpc.StatusCode | None = None) -> NoReturn:
     """End a call with an error's text, its name for programs, and `code` or the code that fits."""
-    await context.abort(code or code_of(error), str(error), ((CAUSE, type(error).__name__),))
+    await context.abort(code or code_of(error), str(error)[:_MAX_TEXT], ((CAUSE, type(error).__name__),))
     raise AssertionError("abort always raises") from error
 
 
 def answers(
-    method: Callable[[Service, Request], Response],
+    method: Callable[[Service, Request], Awaitable[Response]],
 ) -> Callable[[Service, Request, Context], Awaitable[Response]]:
-    """Make a plain method a handler: the loop runs it in one piece, so no two calls ever see each other half done."""
+    """Make a method that answers or raises a handler.
+
+    The loop runs it in one piece up to its first await, so up to there no other call sees it half done.
+    """
 
     @functools.wraps(method)
     async def handler(self: Service, request: Request, context: Context) -> Response:
         try:
-            return method(self, request)
+            return await method(self, request)
         except HamiError as err:
             await abort(context, err)
         except Exception:  # noqa: BLE001 - our fault must not end the server; the caller learns that it is ours

@@ -2763,7 +2763,7 @@ type ReserveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Absent: the pod fits nowhere, nothing is held.
 	Reservation *Reservation `protobuf:"bytes,1,opt,name=reservation,proto3,oneof" json:"reservation,omitempty"`
-	// From before the reservation. Sorted by node; empty unless `detail` asked for it.
+	// Without the pod's own reservation. Sorted by node; empty unless `detail` asked for it.
 	Verdicts      []*NodeVerdict `protobuf:"bytes,2,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

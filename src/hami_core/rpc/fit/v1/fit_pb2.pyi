@@ -1424,7 +1424,7 @@ class ReserveResponse(_message.Message):
 
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeVerdict]:
-        """From before the reservation. Sorted by node; empty unless `detail` asked for it."""
+        """Without the pod's own reservation. Sorted by node; empty unless `detail` asked for it."""
 
     def __init__(
         self,
