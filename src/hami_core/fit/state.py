@@ -90,6 +90,7 @@ class State:
         self._nodes: dict[str, _Node] = {}
         self._names: dict[int, str] = {}
         self._row_by_name: dict[str, int] = {}
+        self._asked: tuple[list[str], BoolArray] | None = None
         self._on_node: dict[str, dict[str, None]] = {}
 
     # ---- nodes -----------------------------------------------------------------------------------------------------
@@ -109,11 +110,14 @@ class State:
 
     def rows_of(self, nodes: Iterable[str]) -> BoolArray:
         """The rows of `nodes`, as a mask over the totals. Unknown names are passed over."""
-        rows = np.zeros(self.totals.capacity + 1, dtype=np.bool_)
-        unknown = self.totals.capacity
-        # One dictionary look-up a name, in C: a scheduler asks with thousands of names at a time.
-        rows[list(map(self._row_by_name.get, nodes, itertools.repeat(unknown)))] = True
-        return rows[:unknown]
+        names = list(nodes)
+        # A scheduler asks with the same thousands of names again and again; comparing them is cheaper than looking up.
+        if self._asked is None or self._asked[0] != names:
+            unknown = self.totals.capacity
+            rows = np.zeros(unknown + 1, dtype=np.bool_)
+            rows[list(map(self._row_by_name.get, names, itertools.repeat(unknown)))] = True
+            self._asked = names, rows[:unknown]
+        return self._asked[1]
 
     def name(self, row: int) -> str:
         """The node at `row` of the totals."""
@@ -127,6 +131,7 @@ class State:
             row = self.totals.add(node.name)
             self._names[row] = node.name
             self._row_by_name[node.name] = row
+            self._asked = None
         else:
             row = known.row
             self._leave_blocks(known)
@@ -156,6 +161,7 @@ class State:
         self._leave_blocks(node)
         self.totals.drop(node.row)
         del self._names[node.row], self._row_by_name[name]
+        self._asked = None
 
     def _kind(self, device: Device) -> int:
         return self.kinds.setdefault((device.model, device.mode), len(self.kinds))

@@ -1,0 +1,137 @@
+"""Machine files: a host with its cards as JSON, for tests of a plugin and for simulation. One form for every vendor.
+
+The keys are described in ``docs/plugins/machine-files.md``. A file may hold more than is read here: a vendor's driver
+doubles have facts of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import msgspec
+
+from hami_core.errors import BadConfig
+from hami_core.family import Family
+from hami_core.model import Device, PartitionPlacement, PartitionProfile
+from hami_core.objects import NodeFacts
+
+SLOTS = 10
+"""How many containers share a card where the file does not say."""
+
+_WHOLE = 100
+
+
+class _Profile(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    memory_mib: int
+    slice_count: int
+    placement_size: int
+    placements: tuple[int, ...]
+    core_units: int | None = None
+
+
+class _Partitions(msgspec.Struct, frozen=True, kw_only=True):
+    enabled: bool = False
+    profiles: tuple[_Profile, ...] = ()
+
+
+class _Card(msgspec.Struct, frozen=True, kw_only=True):
+    uuid: str
+    index: int
+    model: str
+    memory_mib: int
+    family: str | None = None
+    core_units: int | None = None
+    slots: int = SLOTS
+    numa: int = 0
+    healthy: bool = True
+    mode: str = "hami-core"
+    mig: _Partitions = _Partitions()
+    custom: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+
+class _Node(msgspec.Struct, frozen=True, kw_only=True):
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    capacity: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    vendor: str
+    devices: tuple[_Card, ...] = ()
+    node: _Node | None = None
+
+
+@attrs.frozen(kw_only=True)
+class MachineFile:
+    """A machine as its file says. `node` is there where the file says how the node registers its cards."""
+
+    path: Path
+    name: str
+    vendor: str
+    node: NodeFacts | None = None
+    _cards: tuple[_Card, ...] = attrs.field(alias="cards", repr=False)
+
+    def cards_of(self, family: Family, *, only: bool) -> tuple[Device, ...]:
+        """The cards of `family`; those that name no family are of the plugin's `only` one."""
+        return tuple(
+            _device(card, family) for card in self._cards if card.family == family.name or (only and not card.family)
+        )
+
+
+def read_machine(path: Path) -> MachineFile:
+    """Read a machine file.
+
+    Raises:
+        BadConfig: it cannot be read, or a key is missing or of the wrong type.
+    """
+    try:
+        read = msgspec.json.decode(path.read_bytes(), type=_File)
+    except OSError as err:
+        raise BadConfig(file=str(path), problem=f"cannot be read: {err.strerror}") from err
+    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+        raise BadConfig(file=str(path), problem=f"is not a machine file: {err}") from err
+    node = None
+    if read.node is not None:
+        node = NodeFacts(
+            name=read.name,
+            annotations=read.node.annotations,
+            labels=read.node.labels,
+            capacity=read.node.capacity,
+            allocatable=read.node.capacity,
+        )
+    return MachineFile(path=path, name=read.name, vendor=read.vendor, node=node, cards=read.devices)
+
+
+def _device(card: _Card, family: Family) -> Device:
+    partitioned = card.mig.enabled
+    return Device(
+        uuid=card.uuid,
+        family=family.name,
+        model=card.model,
+        index=card.index,
+        memory_mib=card.memory_mib,
+        core_units=family.units.cores_per_card if card.core_units is None else card.core_units,
+        slots=card.slots,
+        numa=card.numa,
+        healthy=card.healthy,
+        mode="mig" if partitioned else card.mode,
+        profiles=tuple(_profile(profile, card.mig) for profile in card.mig.profiles) if partitioned else (),
+        custom=card.custom,
+    )
+
+
+def _profile(profile: _Profile, partitions: _Partitions) -> PartitionProfile:
+    most = max(other.slice_count for other in partitions.profiles)
+    share = profile.slice_count * _WHOLE // most
+    return PartitionProfile(
+        name=profile.name,
+        memory_mib=profile.memory_mib,
+        core_units=share if profile.core_units is None else profile.core_units,
+        slice_count=profile.slice_count,
+        placements=tuple(PartitionPlacement(start=start, size=profile.placement_size) for start in profile.placements),
+    )
