@@ -30,8 +30,8 @@ def running(environ: dict[str, str]) -> Running:
     """Start `hami run` with a share and wait until its command has said that it runs."""
 
     @contextlib.contextmanager
-    def start(*share: str, body: str = "exec sleep 300") -> Iterator[subprocess.Popen[str]]:
-        command = [HAMI, "run", *MACHINE, *share, "--", "sh", "-c", f"echo $$; {body}"]
+    def start(*share: str, first: str = ":", body: str = "exec sleep 300") -> Iterator[subprocess.Popen[str]]:
+        command = [HAMI, "run", *MACHINE, *share, "--", "sh", "-c", f"{first}; echo $$; {body}"]
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=environ, start_new_session=True,
@@ -101,7 +101,7 @@ def test_ps_shows_who_holds_what(hami: Hami, running: Running, environ: dict[str
         "pid": process.command_pid,  # type: ignore[attr-defined]
         "pids": [],
         "user": subprocess.check_output(["id", "-un"], text=True).strip(),
-        "command": ["sh", "-c", "echo $$; exec sleep 300"],
+        "command": ["sh", "-c", ":; echo $$; exec sleep 300"],
         "family": "NVIDIA",
         "priority": 1,
         "oversubscribe": False,
@@ -187,7 +187,7 @@ def test_two_that_race_for_the_last_share_never_both_get_it(
 def test_ctrl_c_reaches_the_command_and_the_lease_is_released(
     hami: Hami, running: Running, environ: dict[str, str]
 ) -> None:
-    with running(body="trap 'exit 9' INT; while :; do sleep 0.05; done") as process:
+    with running(first="trap 'exit 9' INT", body="while :; do sleep 0.05; done") as process:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 9
     assert leases(hami) == []
@@ -287,6 +287,6 @@ def test_an_unknown_plugin_and_a_missing_library_are_one_line(hami: Hami, tmp_pa
 
 
 def test_a_host_without_cards_says_so_and_how_to_try(hami: Hami) -> None:
-    outcome = hami("run", "--", "true", LD_LIBRARY_PATH="")
+    outcome = hami("run", "--", "true", HAMI_PLUGINS="mlu")  # which has no way to look at this host
     assert outcome.code == 2
     assert outcome.err.endswith("; try it with --simulate a40x2\n")

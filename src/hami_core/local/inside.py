@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -60,8 +60,13 @@ def furnish(
         **base,
         **machine.simulation(registry),
         **loaded.allocate(context).env,
-        "LD_PRELOAD": os.pathsep.join([str(library), *base.get("LD_PRELOAD", "").split()]),
+        "LD_PRELOAD": _before(str(library), base.get("LD_PRELOAD", "")),
     }
+
+
+def _before(library: str, preloaded: str) -> str:
+    """`library` before what is preloaded already, once: a share may be taken inside a share."""
+    return ":".join(dict.fromkeys([library, *(name for name in re.split("[ :]+", preloaded) if name)]))
 
 
 def _write_read_only(file: Path, text: str) -> None:
