@@ -102,8 +102,8 @@ def test_the_chosen_node_is_the_best_scored_of_all_that_fit(world: World) -> Non
 @given(WORLDS)
 def test_what_is_remembered_of_a_shape_equals_a_fresh_decision(world: World) -> None:
     fleet = build(world.nodes)
-    for pod in (*world.pods, *world.pods):
-        for other in world.pods:
+    for pod in (*world.pods, *world.pods[:2]):
+        for other in (pod, world.pods[0]):
             remembered, fresh = fleet.decide(other), fleet.snapshot().decide(other)
             assert fresh.best == remembered.best
             assert fresh.verdicts() == remembered.verdicts()

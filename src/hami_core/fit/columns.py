@@ -165,8 +165,9 @@ class Totals:
         """Take a row for the node of that name."""
         row = self._free.pop() if self._free else self._extend()
         rank = bisect.bisect_left(self._names, name)
+        if rank < len(self._names):
+            self.ranks[self.ranks >= rank] += 1
         self._names.insert(rank, name)
-        self.ranks[self.ranks >= rank] += 1
         self.ranks[row] = rank
         return row
 
