@@ -31,7 +31,7 @@ class NotYourLease(HamiError):
     epilog="Example: hami exec 3f2a -- nvitop --once",
 )
 @click.argument("lease")
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", metavar="-- COMMAND [ARGS]...", nargs=-1, required=True, type=click.UNPROCESSED)
 def enter(lease: str, command: tuple[str, ...]) -> None:
     """Run COMMAND inside the share of LEASE, an id or its beginning as `hami ps` shows it.
 

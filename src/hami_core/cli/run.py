@@ -40,7 +40,7 @@ _LOOK_EVERY_S = 1.0
 )
 @click.option("--wait", metavar="S", help="Wait up to S seconds for room.")
 @simulate_option
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", metavar="-- COMMAND [ARGS]...", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
     *,
     vendor: str | None,
