@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 
 from hami_core.admission import Admission, admit
 from hami_core.fit import Fleet
 from hami_core.fit.usage import family_totals, taken_by
 from hami_core.inventory import Cluster, Holding, feed, read_cluster
-from hami_core.model import DeviceShare, Placement, PodRequest
+from hami_core.model import ContainerShares, DeviceShare, Placement, PodRequest
 from hami_core.objects import PodFacts, read_pod
 from hami_core.placement import placement_annotations
 from hami_core.quota import combine, exceeded
@@ -32,6 +33,7 @@ class Decision:
 
     pod: str
     admission: Admission
+    message: str | None = None
     node: str | None = None
     verdicts: Mapping[str, Verdict] = attrs.field(factory=dict, hash=False)
     annotations: Mapping[str, str] = attrs.field(factory=dict, hash=False)
@@ -47,7 +49,7 @@ class Decision:
         return {
             "pod": self.pod,
             "admitted": self.admission.admitted,
-            "message": self.admission.message,
+            "message": self.message,
             "patch": [dict(operation) for operation in self.admission.patch],
             "node": self.node,
             "nodes": {name: _verdict(verdict) for name, verdict in sorted(self.verdicts.items())},
@@ -92,19 +94,35 @@ def decide(
     admission = admit(pod, registry, over_quota=lambda request: _over_quota(request, cluster, registry))
     name = f"{facts.namespace}/{facts.name}"
     if not admission.admitted:
-        return Decision(pod=name, admission=admission, problems=cluster.problems)
+        return Decision(pod=name, admission=admission, message=admission.message, problems=cluster.problems)
     request = pod_request(read_pod(admission.pod), registry)
+    if not request.families:
+        return _anywhere(name, admission, request, cluster)
     fleet = Fleet(registry)
     feed(fleet, cluster)
     choice = fleet.decide(request)
-    best = choice.best if request.families else None
+    best = choice.best
     return Decision(
         pod=name,
         admission=admission,
+        message=admission.message,
         node=None if best is None else best.placement.node,
         verdicts=choice.verdicts(),
         annotations={} if best is None else _annotations(best.placement, request, cluster, registry, now_s),
         problems=(*cluster.problems, *_strays(fleet)),
+    )
+
+
+def _anywhere(name: str, admission: Admission, request: PodRequest, cluster: Cluster) -> Decision:
+    """The decision for a pod without devices: every node is as good as another, and choosing is others' business."""
+    containers = tuple(ContainerShares(name=container.name, kind=container.kind) for container in request.containers)
+    places = (Placement(node=inventory.node.name, containers=containers) for inventory in cluster.nodes)
+    return Decision(
+        pod=name,
+        admission=admission,
+        message=admission.message or f"pod {name} asks for no device that an installed plugin serves",
+        verdicts={place.node: Fits(score=0.0, placement=place) for place in places},
+        problems=cluster.problems,
     )
 
 
@@ -155,12 +173,9 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         family: [[_share(share) for share in shares] for shares in placement.shares_of(family)]
         for family in placement.families
     }
-    return {"fits": True, "score": float(verdict.score), "devices": devices}
+    # Scores are float32: more digits than those that tell it from its neighbours would only be noise.
+    return {"fits": True, "score": float(str(np.float32(verdict.score))), "devices": devices}
 
 
 def _share(share: DeviceShare) -> dict[str, Any]:
-    raw: dict[str, Any] = {"uuid": share.uuid, "memory_mib": share.memory_mib, "core_percent": share.core_units}
-    if share.partition is not None:
-        place = share.partition.placement
-        raw["partition"] = {"profile": share.partition.profile, "start": place.start, "size": place.size}
-    return raw
+    return {"uuid": share.uuid, "memory_mib": share.memory_mib, "core_percent": share.core_units}
