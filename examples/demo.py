@@ -16,7 +16,7 @@ import yaml
 
 HERE = Path(__file__).parent
 HAMI = str(Path(sys.executable).with_name("hami"))
-MACHINE = "a40x2"
+MACHINE, OTHER = "a40x2", "t4"  # shipped machines; the other one shows why a node is passed over
 POD = HERE / "nvidia" / "gpu-test3.yaml"
 DEVICE_TABLE = [sys.executable, str(HERE / "nvidia" / "device_table.py")]
 HOLD_MEMORY = [sys.executable, str(HERE / "nvidia" / "hold_memory.py")]
@@ -43,9 +43,10 @@ def tell(started: list[subprocess.Popen[str]]) -> None:
     hami("devices", "--simulate", MACHINE)
 
     step(f"Where the pod of {POD.relative_to(HERE.parent)} goes, and why")
-    node = Path(os.environ["HAMI_STATE_DIR"]) / "node.json"
-    node.write_text(hami("devices", "--simulate", MACHINE, "-o", "node", quiet=True))
-    question = ("schedule", "--cluster", str(node), "-f", str(POD))
+    cluster = Path(os.environ["HAMI_STATE_DIR"]) / "cluster.json"
+    nodes = [hami("devices", "--simulate", name, "-o", "node", quiet=True) for name in (MACHINE, OTHER)]
+    cluster.write_text("".join(nodes))
+    question = ("schedule", "--cluster", str(cluster), "-f", str(POD))
     hami(*question, "--explain")
     decision = json.loads(hami(*question, "-o", "json", quiet=True))
     (shares,) = decision["nodes"][MACHINE]["devices"]["NVIDIA"]
