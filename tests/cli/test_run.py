@@ -84,6 +84,11 @@ def test_the_command_sees_its_share_and_its_exit_code_comes_back(hami: Hami, env
     assert folders(environ) == []
 
 
+def test_the_exit_code_comes_back_even_when_the_books_are_gone_by_then(hami: Hami) -> None:
+    outcome = hami("run", *MACHINE, "--", "sh", "-c", 'rm -r "$HAMI_STATE_DIR"; exit 4')
+    assert (outcome.code, outcome.err) == (4, "")
+
+
 def test_the_limits_cannot_be_written_by_mistake_and_the_folder_is_private(hami: Hami) -> None:
     body = 'stat -c %a "$HAMI_LIMITS_FILE" "$(dirname "$HAMI_LIMITS_FILE")"'
     assert hami("run", *MACHINE, "--", "sh", "-c", body).out.split() == ["444", "700"]

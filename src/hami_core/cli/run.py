@@ -22,7 +22,7 @@ _LOOK_EVERY_S = 1.0
 
 
 @click.command(
-    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},
     epilog="Example: hami run --simulate a40x2 --memory 8000 --cores 30 -- python train.py",
 )
 @click.option("--vendor", metavar="V", help="Vendor of the cards; needed where a host has several.")

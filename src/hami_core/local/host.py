@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from types import TracebackType
 from typing import Self
@@ -11,8 +12,7 @@ import attrs
 from hami_core.local.grant import Ask, NoRoom, asked_cards, full_uuids, take
 from hami_core.local.inside import furnish
 from hami_core.local.launch import Launcher
-from hami_core.local.lease import Lease
-from hami_core.local.leases import Leases
+from hami_core.local.leases import LeaseBooksUnusable, Leases
 from hami_core.local.machine import Machine
 from hami_core.local.sight import Card, look_at
 from hami_core.local.usage import region_in_use
@@ -45,10 +45,6 @@ class LocalHost:
         """
         return asked_cards(look_at(self.machine, self._registry, vendor), vendor, ask.models)
 
-    def leases(self) -> tuple[Lease, ...]:
-        """The leases that are out, oldest first; those of the dead are dropped on the way."""
-        return self._leases.look()
-
     def run(self, cards: tuple[Card, ...], ask: Ask, command: tuple[str, ...], *, program: str) -> int | NoRoom:
         """Take a lease, run `command` inside it, end the lease; the command's exit code, or why there is no room.
 
@@ -70,7 +66,10 @@ class LocalHost:
                     program, command, environ, hand_over=lambda owner: self._leases.hand_over(lease.id, owner)
                 )
             finally:
-                self._leases.release(lease.id)
+                # The command's exit code matters more than books that broke meanwhile: whoever can look next drops
+                # the lease, for its owner is gone.
+                with contextlib.suppress(LeaseBooksUnusable):
+                    self._leases.release(lease.id)
 
 
 def reasons(refused: NoRoom, cards: tuple[Card, ...]) -> tuple[str, ...]:
