@@ -1,5 +1,13 @@
 #include "driver.h"
 
+static CUresult synchronise(struct fake_context *context) {
+  if (fake_capture_poison(context)) {
+    return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  }
+  fake_context_wait(context);
+  return CUDA_SUCCESS;
+}
+
 /* The context a query is about: the one named, or the current one for NULL. */
 static CUresult chosen(CUcontext handle, struct fake_context **context) {
   if (handle == NULL) {
@@ -76,16 +84,14 @@ CUresult cuCtxSynchronize(void) {
   FAKE_ENTER(cuCtxSynchronize);
   struct fake_context *context = NULL;
   FAKE_TRY(fake_current(&context));
-  fake_context_wait(context);
-  return CUDA_SUCCESS;
+  return synchronise(context);
 }
 
 CUresult cuCtxSynchronize_v2(CUcontext handle) {
   FAKE_ENTER(cuCtxSynchronize_v2);
   struct fake_context *context = NULL;
   FAKE_TRY(chosen(handle, &context));
-  fake_context_wait(context);
-  return CUDA_SUCCESS;
+  return synchronise(context);
 }
 
 CUresult cuCtxSetLimit(CUlimit limit, size_t value) {

@@ -380,13 +380,50 @@ CUresult fake_pool_free(struct fake_block *block);
 void fake_pool_give_back(struct fake_block *block); /* books only; needs fake_lock */
 struct fake_pool *fake_pool_current(CUdevice device);
 
-/* ---- graphs (graph.c, capture.c) ------------------------------------------------------------------------------ */
+/* ---- graphs (graph.c, graph_memory.c, capture.c) --------------------------------------------------------------- */
+
+struct fake_node {
+  struct fake_object object;
+  struct fake_graph *graph;
+  struct fake_node *next; /* in the graph, oldest first */
+  CUgraphNodeType type;
+  struct fake_work work;
+  void **parameters; /* a kernel's arguments, owned: the caller's are gone when the graph runs */
+  struct fake_node **needs;
+  size_t need_count;
+  struct fake_node *original; /* in the graph that this one is a copy of */
+  bool disabled;
+  uint64_t run; /* of the last run that has done it */
+};
+
+struct fake_graph {
+  struct fake_object object;
+  struct fake_node *first;
+  struct fake_node *last;
+  uint64_t id;
+  uint64_t runs;
+  bool auto_free; /* instantiated so: memory left from the last launch is freed by the next */
+};
+
+struct fake_graph *fake_graph_new(void);
+void fake_graph_delete(struct fake_graph *graph);
+struct fake_graph *fake_graph_clone(struct fake_graph *graph);
+/* Adds a node that needs `needs`; copies what the work points to. */
+CUresult fake_graph_add(struct fake_graph *graph, const struct fake_work *work, CUgraphNodeType type,
+                        struct fake_node *const *needs, size_t need_count, struct fake_node **node);
+CUresult fake_node_need(struct fake_node *node, struct fake_node *other);
+CUresult fake_node_set_work(struct fake_node *node, const struct fake_work *work);
+CUresult fake_graph_run(struct fake_graph *graph, struct fake_stream *stream);
+
+/* Memory that nodes allocate: addresses are fixed when the node is made, memory is taken when it runs. */
+CUresult fake_graph_block_new(int unit, size_t bytes, struct fake_block **block);
+CUresult fake_graph_block_commit(struct fake_block *block, bool auto_free);
+CUresult fake_graph_block_release(struct fake_block *block);
+struct fake_block *fake_graph_block_at(CUdeviceptr pointer);
 
 CUresult fake_capture_add(struct fake_stream *stream, const struct fake_work *work);
 CUresult fake_capture_allocate(struct fake_stream *stream, size_t bytes, CUdeviceptr *pointer);
 CUresult fake_capture_free(struct fake_stream *stream, CUdeviceptr pointer);
-CUresult fake_graph_run(struct fake_graph *graph, struct fake_stream *stream);
-CUresult fake_graph_block_commit(struct fake_block *block);
-CUresult fake_graph_block_release(struct fake_block *block);
+bool fake_capture_poison(struct fake_context *context); /* a call that no capture allows; true if one was under way */
 
 #endif

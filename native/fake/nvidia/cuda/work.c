@@ -49,7 +49,7 @@ CUresult fake_work_run(struct fake_stream *stream, const struct fake_work *work)
     }
     return CUDA_SUCCESS;
   case FAKE_WORK_ALLOCATE:
-    return fake_graph_block_commit(work->as.block);
+    return fake_graph_block_commit(work->as.block, false);
   case FAKE_WORK_FREE:
     return fake_graph_block_release(work->as.block);
   case FAKE_WORK_CHILD:
