@@ -16,6 +16,9 @@ from hami_core.errors import BadWire, shown
 from hami_core.model import ContainerKind
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+# Nearly every object comes from JSON: asking for dict first spares the slow test of an abstract class.
+_MAPPING = (dict, Mapping)
+_SEQUENCE = (list, Sequence)
 
 
 @attrs.frozen(kw_only=True)
@@ -133,13 +136,13 @@ def object_name(item: Mapping[str, Any]) -> tuple[str, str]:
 
 def items(document: object) -> Iterator[Mapping[str, Any]]:
     """Flatten a document (object, List, or sequence of either) into objects; anything else yields nothing."""
-    if isinstance(document, Mapping):
+    if isinstance(document, _MAPPING):
         inner = document.get("items")
-        if isinstance(inner, Sequence) and not isinstance(inner, str | bytes):
+        if isinstance(inner, _SEQUENCE) and not isinstance(inner, str | bytes):
             yield from items(inner)
         else:
             yield document
-    elif isinstance(document, Sequence) and not isinstance(document, str | bytes):
+    elif isinstance(document, _SEQUENCE) and not isinstance(document, str | bytes):
         for entry in document:
             yield from items(entry)
 
@@ -174,14 +177,14 @@ def _name(item: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
 
 def _map(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = raw.get(key)
-    return value if isinstance(value, Mapping) else _EMPTY
+    return value if isinstance(value, _MAPPING) else _EMPTY
 
 
 def _maps(raw: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     value = raw.get(key)
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+    if not isinstance(value, _SEQUENCE) or isinstance(value, str | bytes):
         return []
-    return [entry for entry in value if isinstance(entry, Mapping)]
+    return [entry for entry in value if isinstance(entry, _MAPPING)]
 
 
 def _text(raw: Mapping[str, Any], key: str) -> str:
