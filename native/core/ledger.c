@@ -268,7 +268,7 @@ bool hami_ledger_reserve(struct hami_ledger *ledger, int device, unsigned int cl
     }
     enum outcome outcome = try_to_reserve(ledger, (uint32_t)device, class, bytes);
     uint32_t slot = ledger->self->slot;
-    if (outcome == REFUSED && !looked) {
+    if (outcome != GRANTED && !looked) { /* the dead may be all that is in the way */
       looked = true;
       hami_live_limits_check(ledger->limits);
       (void)reap(ledger);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -20,6 +21,8 @@
 #define LOCK_STEP_NS 2000000ULL
 #define LOCK_STEPS 125U /* a quarter of a second: those who hold the lock need some microseconds */
 #define LEAST_DEVICES 8U
+#define DRAFT_SIZE 4160
+#define OPEN_FLAGS (O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
 #define MOST_AREA_BYTES (64U << 20)
 #define MOST_CAPACITY 4096U
 
@@ -51,21 +54,21 @@ static bool lock_file(const struct hami_effects *effects, int fd) {
 /* Closing would not do: a mapping made from the descriptor keeps the open file, and its lock, alive. */
 static void unlock_file(int fd) { (void)set_lock(fd, F_UNLCK); }
 
-/* Makes the file `size` bytes long with real blocks: touching a hole on a full disk would kill the program. */
-static bool extend(int fd, off_t from, off_t size) {
-  static const char zeros[4096];
-  if (fallocate(fd, 0, from, size - from) == 0) {
+/*
+ * Gives the file real blocks up to `size`: touching a hole on a full disk would kill the program. Changes no byte that
+ * is there, so it needs no lock; where a file system cannot do that, it only makes the file longer, which does.
+ */
+static bool extend(const struct hami_effects *effects, int fd, off_t size) {
+  if (fallocate(fd, 0, 0, size) == 0) {
     return true;
   }
-  if (errno != EOPNOTSUPP && errno != ENOSYS) {
+  struct stat found;
+  if ((errno != EOPNOTSUPP && errno != ENOSYS) || !lock_file(effects, fd)) {
     return false;
   }
-  for (off_t at = from; at < size; at += (off_t)sizeof zeros) {
-    if (pwrite(fd, zeros, sizeof zeros, at) != (ssize_t)sizeof zeros) {
-      return false;
-    }
-  }
-  return true;
+  bool done = stat_fd(fd, &found) && (found.st_size >= size || ftruncate(fd, size) == 0);
+  unlock_file(fd);
+  return done;
 }
 
 static void *map(int fd, size_t bytes, off_t at) {
@@ -94,8 +97,9 @@ static bool same_boot(const unsigned char left[16], const unsigned char right[16
   return memcmp(left, unknown, 16) == 0 || memcmp(right, unknown, 16) == 0 || memcmp(left, right, 16) == 0;
 }
 
-/* Lays out an empty file; the caller holds the lock. */
-static bool create(int fd, uint32_t device_count, const unsigned char boot_id[16]) {
+/* Lays out a file that nobody else uses yet. */
+static bool lay_out(const struct hami_effects *effects, int fd, uint32_t device_count,
+                    const unsigned char boot_id[16]) {
   uint32_t capacity = round_up(device_count < LEAST_DEVICES ? LEAST_DEVICES : device_count, 8);
   struct hami_region_header header = {
       .major = HAMI_REGION_VERSION_MAJOR,
@@ -112,15 +116,15 @@ static bool create(int fd, uint32_t device_count, const unsigned char boot_id[16
   (void)clock_gettime(CLOCK_REALTIME, &now);
   header.created_unix_ns = (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
   memcpy(header.boot_id, boot_id, sizeof header.boot_id);
-  if (ftruncate(fd, 0) != 0 || !extend(fd, 0, (off_t)header.head_bytes + header.segment_bytes)) {
+  if (ftruncate(fd, 0) != 0 || !extend(effects, fd, (off_t)header.head_bytes + header.segment_bytes)) {
     return false;
   }
-  HAMI_TEST_POINT("region.created_empty");
+  HAMI_TEST_POINT("region.laid_out_empty");
   const uint64_t magic = HAMI_REGION_MAGIC;
   if (pwrite(fd, &header, sizeof header, 0) != (ssize_t)sizeof header) {
     return false;
   }
-  HAMI_TEST_POINT("region.created_without_magic");
+  HAMI_TEST_POINT("region.laid_out_without_magic");
   return pwrite(fd, &magic, sizeof magic, 0) == (ssize_t)sizeof magic;
 }
 
@@ -172,18 +176,42 @@ static void set_mode(const char *path, int fd) {
   folder[length] = '\0';
   struct stat found;
   if (syscall(SYS_newfstatat, AT_FDCWD, folder, &found, 0) == 0) {
-    (void)fchmod(fd, found.st_mode & 0666);
+    (void)fchmod(fd, found.st_mode & 0666U);
   }
 }
 
-static int open_file(const char *path) {
-  const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  int fd = open(path, flags | O_CREAT | O_EXCL, 0600);
-  if (fd >= 0) {
-    set_mode(path, fd);
-    return fd;
+/* A name beside `path` for a file under construction, not used by any other process now. */
+static bool name_draft(const struct hami_effects *effects, const char *path, char draft[DRAFT_SIZE]) {
+  int length = snprintf(draft, DRAFT_SIZE, "%s.%u.%llu", path, effects->pid(), (unsigned long long)effects->now_ns());
+  return length > 0 && length < DRAFT_SIZE;
+}
+
+/* Makes the file appear under its name complete, or not at all: a creator that is killed or stopped is in nobody's way.
+ * Whoever comes second finds the first one's. */
+static void create(const struct hami_effects *effects, const char *path, uint32_t device_count,
+                   const unsigned char boot_id[16]) {
+  char draft[DRAFT_SIZE];
+  if (!name_draft(effects, path, draft)) {
+    return;
   }
-  return open(path, flags);
+  int fd = open(draft, OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
+  if (fd < 0) {
+    return;
+  }
+  set_mode(path, fd);
+  if (lay_out(effects, fd, device_count, boot_id)) {
+    HAMI_TEST_POINT("region.drafted");
+    if (link(draft, path) != 0 && errno != EEXIST) {
+      /* No hard links here: an empty file, which is then filled under the lock. */
+      int empty = open(path, OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
+      if (empty >= 0) {
+        set_mode(path, empty);
+        (void)close(empty);
+      }
+    }
+  }
+  (void)unlink(draft);
+  (void)close(fd);
 }
 
 static enum hami_region_result map_file(struct hami_region *region, int fd, const struct hami_region_header *header,
@@ -214,23 +242,41 @@ static enum hami_region_result map_file(struct hami_region *region, int fd, cons
   return HAMI_REGION_OK;
 }
 
-static enum hami_region_result attach_open(struct hami_region *region, int fd, uint32_t device_count) {
-  unsigned char boot_id[16];
+/* Fills a file that is empty, unfinished or outlived, in place. */
+static enum hami_region_result refill(const struct hami_effects *effects, int fd, uint32_t device_count,
+                                      const unsigned char boot_id[16], struct hami_region_header *header,
+                                      struct stat *found) {
+  if (!lock_file(effects, fd)) {
+    return HAMI_REGION_BUSY;
+  }
+  enum hami_region_result result = read_header(fd, boot_id, header, found); /* someone may have been quicker */
+  if (result == HAMI_REGION_BUSY) {
+    result =
+        lay_out(effects, fd, device_count, boot_id) ? read_header(fd, boot_id, header, found) : HAMI_REGION_UNREACHABLE;
+  }
+  unlock_file(fd);
+  return result;
+}
+
+static enum hami_region_result attach_open(struct hami_region *region, int fd, uint32_t device_count,
+                                           const unsigned char boot_id[16]) {
   struct hami_region_header header;
   struct stat found;
-  read_boot_id(region->effects, boot_id);
   enum hami_region_result result = read_header(fd, boot_id, &header, &found);
   if (result == HAMI_REGION_BUSY) {
-    if (!lock_file(region->effects, fd)) {
-      return HAMI_REGION_BUSY;
-    }
-    result = read_header(fd, boot_id, &header, &found); /* someone may have been quicker */
-    if (result == HAMI_REGION_BUSY) {
-      result = create(fd, device_count, boot_id) ? read_header(fd, boot_id, &header, &found) : HAMI_REGION_UNREACHABLE;
-    }
-    unlock_file(fd);
+    result = refill(region->effects, fd, device_count, boot_id, &header, &found);
   }
   return result == HAMI_REGION_OK ? map_file(region, fd, &header, &found) : result;
+}
+
+static int open_or_create(const struct hami_effects *effects, const char *path, uint32_t device_count,
+                          const unsigned char boot_id[16]) {
+  int fd = open(path, OPEN_FLAGS);
+  if (fd < 0 && errno == ENOENT) {
+    create(effects, path, device_count, boot_id);
+    fd = open(path, OPEN_FLAGS);
+  }
+  return fd;
 }
 
 enum hami_region_result hami_region_attach(struct hami_region *region, const struct hami_effects *effects,
@@ -238,12 +284,14 @@ enum hami_region_result hami_region_attach(struct hami_region *region, const str
   int saved = errno;
   region->effects = effects;
   size_t length = strlen(path);
+  unsigned char boot_id[16];
+  read_boot_id(effects, boot_id);
   int fd = -1;
   if (length > 0 && length < sizeof region->path && device_count <= HAMI_REGION_MAX_DEVICES) {
     memcpy(region->path, path, length + 1);
-    fd = open_file(path);
+    fd = open_or_create(effects, path, device_count, boot_id);
   }
-  enum hami_region_result result = fd < 0 ? HAMI_REGION_UNREACHABLE : attach_open(region, fd, device_count);
+  enum hami_region_result result = fd < 0 ? HAMI_REGION_UNREACHABLE : attach_open(region, fd, device_count, boot_id);
   if (fd >= 0) {
     (void)close(fd);
   }
@@ -266,7 +314,7 @@ void hami_region_detach(struct hami_region *region) {
 
 /* Opens the file again; -1 when the path leads to another one by now. */
 static int reopen(const struct hami_region *region, struct stat *found) {
-  int fd = open(region->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  int fd = open(region->path, OPEN_FLAGS);
   if (fd >= 0 && (!stat_fd(fd, found) || found->st_dev != region->file_device || found->st_ino != region->file_inode)) {
     (void)close(fd);
     return -1;
@@ -321,19 +369,16 @@ bool hami_region_grow(struct hami_region *region, uint32_t seen_count) {
   bool grown = false;
   int fd = __atomic_load_n(&region->lost, __ATOMIC_RELAXED) != 0 ? -1 : reopen(region, &found);
   if (fd >= 0) {
-    if (lock_file(region->effects, fd)) {
-      uint32_t count = announced(region);
-      if (count > seen_count) {
-        grown = true;
-      } else if (count < HAMI_REGION_MAX_SEGMENTS) {
-        off_t from = (off_t)region->head_bytes + (off_t)count * region->segment_bytes;
-        if (extend(fd, from, from + (off_t)region->segment_bytes)) {
-          HAMI_TEST_POINT("region.extended");
-          __atomic_store_n(&region->header->segment_count, count + 1, __ATOMIC_SEQ_CST);
-          grown = true;
-        }
-      }
-      unlock_file(fd);
+    uint32_t count = seen_count;
+    off_t size = (off_t)region->head_bytes + (off_t)(seen_count + 1) * region->segment_bytes;
+    if (announced(region) > seen_count) {
+      grown = true;
+    } else if (seen_count < HAMI_REGION_MAX_SEGMENTS && extend(region->effects, fd, size)) {
+      HAMI_TEST_POINT("region.extended");
+      /* Losing to another process is as good: it announced the same segment. */
+      (void)__atomic_compare_exchange_n(&region->header->segment_count, &count, seen_count + 1, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_RELAXED);
+      grown = announced(region) > seen_count;
     }
     (void)close(fd);
   }

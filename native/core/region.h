@@ -3,8 +3,9 @@
  * it; the layout comes from region.toml (hami_region_layout.h, generated).
  *
  * File: header, device records, then segments of HAMI_REGION_SLOTS_PER_SEGMENT process slots each. Segments are only
- * ever added, each is mapped once, slots never move. Creating and growing happen under a record lock that the kernel
- * releases when its holder dies, waited for a bounded time; everything else is lock-free.
+ * ever added, each is mapped once, slots never move. All of it is lock-free: the file appears under its name complete,
+ * and growing twice is growing once. Only a file found empty, unfinished or left from before the last boot is filled
+ * under a record lock, which the kernel releases when its holder dies and which is waited for a bounded time.
  *
  * The file may hold anything: nothing read from it is used as an index, size or pointer without a check, and what was
  * checked is kept in private memory. A file that is not ours, of another major version, too short or not reachable is

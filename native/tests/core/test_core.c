@@ -31,7 +31,8 @@ static void in_a_process(void (*body)(void)) {
     _exit(0);
   }
   int status;
-  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK_EQUAL(0, status);
 }
 
 static void start_unlimited(void) {
@@ -106,11 +107,12 @@ static int as_child(void *unused) {
 
 static void wait_for_success(pid_t child) {
   int status;
-  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK_EQUAL(0, status);
 }
 
 static void fork_and_clone(void) {
-  static char stack[1 << 18];
+  static char stack[1 << 18] __attribute__((aligned(16)));
   CHECK(hami_core_start(&names) && hami_core_reserve(0, 0, 60 * MIB));
   for (int i = 0; i < 3; i++) {
     pid_t child = fork();
@@ -130,11 +132,11 @@ static void children_start_at_zero_and_leave_the_parent_alone(void) {
   in_a_process(fork_and_clone);
 }
 
-static volatile int stop;
+static int stop;
 
 static void *reserve_all_the_time(void *unused) {
   (void)unused;
-  while (!stop) {
+  while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
     if (hami_core_reserve(0, 0, MIB)) {
       hami_core_release(0, 0, MIB);
     }
@@ -155,7 +157,7 @@ static void fork_while_busy(void) {
     }
     wait_for_success(child);
   }
-  stop = 1;
+  __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
   for (int i = 0; i < 2; i++) {
     CHECK(pthread_join(threads[i], NULL) == 0);
   }

@@ -177,24 +177,48 @@ static void die(const char *name) {
 }
 
 static void a_creator_killed_at_any_point_leaves_a_file_the_next_can_use(void) {
-  static const char *const points[] = {"region.created_empty", "region.created_without_magic"};
-  for (size_t i = 0; i < 2; i++) {
+  static const char *const deaths[] = {"region.laid_out_empty", "region.laid_out_without_magic", "region.drafted"};
+  for (size_t i = 0; i < 6; i++) {
     world_begin();
+    if (i >= 3) {
+      world_write("region", ""); /* filled in place, under the lock */
+    }
     pid_t child = fork();
     if (child == 0) {
-      stop_at = points[i];
+      stop_at = deaths[i % 3];
       hami_test_point = die;
       (void)attach(1);
       _exit(0);
     }
     int status;
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
-    CHECK_EQUAL(9, WEXITSTATUS(status));
+    CHECK_EQUAL(i == 5 ? 0 : 9, WEXITSTATUS(status));
+    world_now_ns++;
     CHECK_EQUAL(HAMI_REGION_OK, attach(1));
   }
 }
 
-static void a_creator_that_stops_is_waited_for_a_bounded_time(void) {
+static struct hami_region second;
+
+static void attach_second(const char *name) {
+  if (strcmp(name, "region.drafted") == 0) {
+    hami_test_point = NULL;
+    CHECK_EQUAL(HAMI_REGION_OK, hami_region_attach(&second, &world_effects, world_path("region"), 1));
+  }
+}
+
+static void of_two_creators_both_get_the_first_one_s_file(void) {
+  world_begin();
+  memset(&second, 0, sizeof second);
+  hami_test_point = attach_second;
+  CHECK_EQUAL(HAMI_REGION_OK, attach(1));
+  CHECK_EQUAL(second.file_inode, region.file_inode);
+  second.devices[0].busy_ns = 8;
+  CHECK_EQUAL(8, region.devices[0].busy_ns);
+  hami_region_detach(&second);
+}
+
+static void one_that_stops_while_filling_a_file_is_waited_for_a_bounded_time(void) {
   world_begin();
   int fd = open(world_path("region"), O_RDWR | O_CREAT, 0600);
   struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
@@ -268,7 +292,8 @@ int main(void) {
   RUN(a_file_cut_short_while_mapped_is_replaced_by_private_memory);
   RUN(a_region_of_an_earlier_boot_starts_anew);
   RUN(a_creator_killed_at_any_point_leaves_a_file_the_next_can_use);
-  RUN(a_creator_that_stops_is_waited_for_a_bounded_time);
+  RUN(of_two_creators_both_get_the_first_one_s_file);
+  RUN(one_that_stops_while_filling_a_file_is_waited_for_a_bounded_time);
   RUN(growing_adds_a_segment_that_others_see);
   RUN(a_count_of_segments_that_the_file_does_not_hold_is_not_believed);
   RUN(random_damage_never_crashes);

@@ -1,0 +1,238 @@
+/*
+ * Real processes and threads on one region, killed or stopped at named points by random schedules. Checked in each:
+ * what is granted never exceeds the limit, the others go on, and the dead leave nothing behind.
+ *
+ *   torture SCHEDULES [FIRST_SEED]
+ *
+ * The seed of a failing schedule is printed; give it as FIRST_SEED, with one schedule, to see it again.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "core/process.h"
+#include "core/slots.h"
+#include "core/test_point.h"
+#include "world.h"
+
+#define LIMIT_MIB 64U
+#define WORKERS 3U
+#define THREADS 2U
+#define OPERATIONS 40U
+#define HOLDINGS 4U
+#define PATIENCE_S 60U /* for a bound that is milliseconds on an idle machine */
+
+enum fate { LIVES, IS_KILLED, IS_STOPPED, FATES };
+
+static const char *const points[] = {
+    "region.laid_out_empty", "region.laid_out_without_magic",
+    "region.drafted",        "region.extended",
+    "slots.claiming",        "slots.filled",
+    "ledger.before_request", "ledger.requested",
+    "ledger.weighed",        "ledger.charged",
+    "reap.found_dead",       "pacing.queued",
+    "pacing.half_moved",     "pacing.waiting",
+};
+
+/* In memory that is not under test, so that the account does not depend on it. */
+struct account {
+  uint64_t granted_mib; /* without the victim's: what it held may be taken over at its death */
+  uint32_t ready;
+};
+
+static struct account *account;
+
+/* A process's own; nothing but the region is shared. */
+static struct hami_live_limits limits;
+static struct hami_region region;
+static struct hami_ledger ledger;
+static struct hami_pacing pacing;
+static bool victim;
+static enum fate fate;
+static const char *fatal_point;
+static uint32_t visits_left;
+
+static const char *variable(const char *name) {
+  return strcmp(name, HAMI_LIMITS_FILE_VARIABLE) == 0 ? world_path("limits") : NULL;
+}
+
+static void open_all(void) {
+  static const struct hami_env_names no_names;
+  CHECK(hami_live_limits_open(&limits, &hami_effects_system, &no_names, variable));
+  CHECK(hami_ledger_open(&ledger, &hami_effects_system, &limits, &region));
+  CHECK(hami_pacing_open(&pacing, &hami_effects_system, &limits, &region));
+  hami_ledger_tick(&ledger);
+}
+
+static void meet_fate(const char *point) {
+  if (strcmp(point, fatal_point) == 0 && __atomic_fetch_sub(&visits_left, 1, __ATOMIC_RELAXED) == 1) {
+    (void)kill(getpid(), fate == IS_KILLED ? SIGKILL : SIGSTOP);
+  }
+}
+
+/* Noted after a grant and before a release: never more than is really granted, so a sum above the limit is an
+ * over-commitment without doubt. */
+static void note(int64_t mib) {
+  if (!victim) {
+    uint64_t sum = __atomic_add_fetch(&account->granted_mib, (uint64_t)mib, __ATOMIC_SEQ_CST);
+    CHECK(sum <= LIMIT_MIB);
+  }
+}
+
+static void work_once(unsigned int *seed, uint32_t held[HOLDINGS]) {
+  uint32_t *slot = &held[(uint32_t)rand_r(seed) % HOLDINGS];
+  unsigned int class = (unsigned int)(slot - held);
+  if (*slot != 0) {
+    note(-(int64_t)*slot);
+    hami_ledger_release(&ledger, 0, class, *slot * MIB);
+    *slot = 0;
+    return;
+  }
+  uint32_t wanted = 1 + (uint32_t)rand_r(seed) % 24;
+  if (hami_ledger_reserve(&ledger, 0, class, wanted * MIB)) {
+    *slot = wanted;
+    note(wanted);
+  }
+  if (rand_r(seed) % 8 == 0) {
+    uint64_t charged = hami_pacing_admit(&pacing, 0, 1000000);
+    hami_pacing_settle(&pacing, 0, charged, 1000 + (uint64_t)rand_r(seed) % 1000000, 1);
+  }
+}
+
+static void *work(void *number) {
+  unsigned int seed = (unsigned int)(uintptr_t)number;
+  uint32_t held[HOLDINGS] = {0};
+  for (unsigned int i = 0; i < OPERATIONS; i++) {
+    work_once(&seed, held);
+  }
+  for (unsigned int class = 0; class < HOLDINGS; class++) {
+    note(-(int64_t)held[class]);
+    hami_ledger_release(&ledger, 0, class, held[class] * MIB);
+  }
+  return NULL;
+}
+
+static void run_worker(unsigned int seed) {
+  pthread_t threads[THREADS];
+  hami_test_point = victim ? meet_fate : NULL;
+  (void)__atomic_add_fetch(&account->ready, 1, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&account->ready, __ATOMIC_SEQ_CST) < WORKERS) {
+    (void)sched_yield();
+  }
+  open_all();
+  for (uint32_t i = 0; i < THREADS; i++) {
+    CHECK(pthread_create(&threads[i], NULL, work, (void *)(uintptr_t)(seed * 100 + i)) == 0);
+  }
+  for (uint32_t i = 0; i < THREADS; i++) {
+    CHECK(pthread_join(threads[i], NULL) == 0);
+  }
+}
+
+static pid_t start(void (*body)(unsigned int), unsigned int seed) {
+  (void)fflush(stdout);
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    (void)alarm(PATIENCE_S); /* whoever hangs is ended by it, and the parent sees that */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    body(seed);
+    _exit(0);
+  }
+  return child;
+}
+
+/* Fills the first segment with slots of this living process, so that the next process must grow the table. */
+static void fill_segment(unsigned int unused) {
+  struct hami_identity identity = {.pid = (uint32_t)getppid(), .command = "filler"};
+  uint64_t word;
+  uint32_t slot;
+  (void)unused;
+  CHECK_EQUAL(HAMI_REGION_OK, hami_region_attach(&region, &hami_effects_system, world_path("region"), 1));
+  for (uint32_t i = 0; i < HAMI_REGION_SLOTS_PER_SEGMENT; i++) {
+    CHECK(hami_slots_claim(&region, &identity, &slot, &word));
+  }
+}
+
+/* The whole limit is free again: nobody's charge outlived its owner. */
+static void take_everything(unsigned int unused) {
+  (void)unused;
+  open_all();
+  CHECK(hami_region_ready(&region));
+  CHECK(hami_ledger_reserve(&ledger, 0, 0, LIMIT_MIB * MIB));
+}
+
+static void expect_success(pid_t child) {
+  int status;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK_EQUAL(0, status);
+}
+
+static void await_victim(pid_t child) {
+  int status;
+  CHECK(waitpid(child, &status, WUNTRACED) == child);
+  if (WIFSTOPPED(status)) {
+    CHECK(kill(child, SIGCONT) == 0);
+    CHECK(waitpid(child, &status, 0) == child);
+  }
+  CHECK(status == 0 || (fate == IS_KILLED && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+}
+
+static void run_schedule(unsigned int schedule) {
+  unsigned int seed = schedule;
+  pid_t children[WORKERS];
+  memset(account, 0, sizeof *account);
+  (void)unlink(world_path("region"));
+  fate = (enum fate)(rand_r(&seed) % FATES);
+  fatal_point = points[(size_t)rand_r(&seed) % (sizeof points / sizeof *points)];
+  visits_left = 1 + (uint32_t)rand_r(&seed) % 6;
+  if (strcmp(fatal_point, "region.extended") == 0) {
+    expect_success(start(fill_segment, 0));
+  }
+  if (strncmp(fatal_point, "region.", 7) == 0 || strncmp(fatal_point, "slots.", 6) == 0) {
+    visits_left = 1; /* passed once in a process's life */
+  }
+  for (uint32_t i = 0; i < WORKERS; i++) {
+    victim = i == 0 && fate != LIVES;
+    children[i] = start(run_worker, schedule * 10 + i);
+  }
+  for (uint32_t i = 1; i < WORKERS; i++) {
+    expect_success(children[i]); /* with the victim dead or stopped */
+  }
+  await_victim(children[0]);
+  CHECK_EQUAL(0, account->granted_mib);
+  expect_success(start(take_everything, 0));
+}
+
+static unsigned int current;
+
+static void say_schedule(void) {
+  if (current != 0) {
+    fprintf(stderr, "in schedule %u: point %s, fate %d\n", current, fatal_point, (int)fate);
+  }
+}
+
+int main(int count, char **arguments) {
+  unsigned int schedules = count > 1 ? (unsigned int)atoi(arguments[1]) : 100;
+  unsigned int first = count > 2 ? (unsigned int)atoi(arguments[2]) : 1;
+  char text[1024];
+  account = mmap(NULL, sizeof *account, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  CHECK(account != MAP_FAILED);
+  world_begin();
+  (void)snprintf(text, sizeof text,
+                 "hami-limits 1\nregion %s\ncore-policy force\ndevice " WORLD_GPU_0 " memory_mib=%u core_percent=90\n",
+                 world_path("region"), LIMIT_MIB);
+  world_write("limits", text);
+  (void)atexit(say_schedule);
+  for (current = first; current < first + schedules; current++) {
+    run_schedule(current);
+  }
+  current = 0;
+  printf("%u schedules from seed %u\n", schedules, first);
+  return 0;
+}
