@@ -203,6 +203,7 @@ static struct hami_region second;
 static void attach_second(const char *name) {
   if (strcmp(name, "region.drafted") == 0) {
     hami_test_point = NULL;
+    world_now_ns++;
     CHECK_EQUAL(HAMI_REGION_OK, hami_region_attach(&second, &world_effects, world_path("region"), 1));
   }
 }
