@@ -11,6 +11,7 @@ strategies, named for what is wrong with it. No strategy takes a knob for how of
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import attrs
 from hypothesis import strategies as st
@@ -31,7 +32,7 @@ from hami_core.model import (
 )
 from hami_core.objects import NodeFacts
 
-CARD_MEMORY_MIB = (1, 128, 16_384, 24_576, 46_068, 81_920)
+CARD_MEMORY_MIB = (46_068, 81_920, 24_576, 16_384, 128)
 MODELS = ("A40", "A100-SXM4-80GB", "H100")
 NODE_POLICIES = ("binpack", "spread")
 DEVICE_POLICIES = (
@@ -44,6 +45,10 @@ DEVICE_POLICIES = (
     "numa,spread",
     "mutex,binpack",
 )
+
+
+T = TypeVar("T")
+_USUALLY = 7
 
 
 @attrs.frozen(kw_only=True)
@@ -67,59 +72,86 @@ class World:
     pods: tuple[PodRequest, ...]
 
 
-def devices(family: Family, *, uuid: str, index: int) -> SearchStrategy[Device]:
+def mostly(usual: T, *seldom: T) -> SearchStrategy[T]:
+    """The usual value, seldom another one."""
+    return st.sampled_from([usual] * _USUALLY * len(seldom) + list(seldom))
+
+
+# Strategies are made once: making them costs more than drawing from them, and a world draws hundreds of times.
+_USUALLY_TRUE = st.sampled_from([True] * _USUALLY + [False])
+_MEMORY_MIB = st.sampled_from(CARD_MEMORY_MIB)
+_SLOTS = st.integers(1, 10)
+_NUMA = st.integers(0, 1)
+_MODEL = st.sampled_from(["", *(f"-{model}" for model in MODELS)])
+_CARDS = st.sampled_from([2, 4, 1, 3, 0, 5])
+_TIMES_CORES = mostly(1, 2, 0)
+_ASKED_MIB = st.one_of(st.sampled_from([1000, 3000, 20_000, 46_068]), st.integers(0, 100_000))
+_ASKED_PERCENT = st.integers(0, 100)
+_ASKED_CORES = st.sampled_from([0, 10, 30, 60, 100])
+_ASKED_COUNT = st.sampled_from([1, 1, 2, 3])
+_KINDS = st.lists(mostly(ContainerKind.APP, ContainerKind.SIDECAR, ContainerKind.INIT), min_size=1, max_size=3)
+_TYPES = st.lists(st.sampled_from(MODELS), max_size=2, unique=True)
+_SOME = st.sampled_from(["all", "all", "one NUMA node", "types", "uuids"])
+_NAMESPACE = st.sampled_from(["team-a", "team-b"])
+_NODE_POLICY = st.sampled_from(NODE_POLICIES)
+_DEVICE_POLICY = st.sampled_from(DEVICE_POLICIES)
+_WEIGHTS = mostly(ScoringWeights(), ScoringWeights(slot=0, core=1, memory=3))
+_YES_OR_NO = st.booleans()
+
+
+@st.composite
+def devices(draw: st.DrawFn, family: Family, *, uuid: str, index: int) -> Device:
     """One card of `family`."""
-    return st.builds(
-        Device,
-        uuid=st.just(uuid),
-        family=st.just(family.name),
-        model=st.sampled_from([family.name, *(f"{family.name}-{model}" for model in MODELS)]),
-        index=st.just(index),
-        memory_mib=st.sampled_from(CARD_MEMORY_MIB),
-        core_units=st.sampled_from([family.units.cores_per_card, family.units.cores_per_card * 2, 0]),
-        slots=st.integers(1, 10),
-        numa=st.integers(0, 1),
-        healthy=st.sampled_from([True, True, True, False]),
-        mode=st.just("hami-core"),
+    return Device(
+        uuid=uuid,
+        family=family.name,
+        model=family.name + draw(_MODEL),
+        index=index,
+        memory_mib=draw(_MEMORY_MIB),
+        core_units=family.units.cores_per_card * draw(_TIMES_CORES),
+        slots=draw(_SLOTS),
+        numa=draw(_NUMA),
+        healthy=draw(_USUALLY_TRUE),
+        mode="hami-core",
     )
 
 
 @st.composite
 def nodes(draw: st.DrawFn, *, name: str, families: Sequence[Family]) -> Node:
-    """A node of that name, with no cards, or a few of one family or more."""
-    cards: list[Device] = []
-    for family in draw(st.lists(st.sampled_from(families), unique_by=lambda family: family.name, max_size=2)):
-        count = draw(st.integers(1, 5))
-        cards += [draw(devices(family, uuid=f"{name}-{family.name}-{n}", index=n)) for n in range(count)]
-    cordoned = draw(st.sets(st.sampled_from([card.uuid for card in cards]), max_size=1)) if cards else set()
-    annotations = {"hami.io/device-cordon": ",".join(sorted(cordoned))} if cordoned else {}
+    """A node of that name with cards of each family or of some, seldom with none."""
+    cards = [
+        draw(devices(family, uuid=f"{name}-{family.name}-{index}", index=index))
+        for family in families
+        for index in range(draw(_CARDS))
+    ]
+    cordoned = draw(st.sampled_from(cards)).uuid if cards and not draw(_USUALLY_TRUE) else ""
+    annotations = {"hami.io/device-cordon": cordoned} if cordoned else {}
     return Node(facts=NodeFacts(name=name, annotations=annotations), devices=tuple(cards))
 
 
-def device_requests(family: Family) -> SearchStrategy[DeviceRequest]:
+@st.composite
+def device_requests(draw: st.DrawFn, family: Family) -> DeviceRequest:
     """What a container may ask of `family`: a size or a percentage, some cores, none or all."""
-    cores = st.sampled_from([0, 0, 10, 30, 60, family.units.cores_per_card])
-    sizes = st.one_of(st.sampled_from([1, 1000, 3000, 20_000, 46_068]), st.integers(0, 100_000))
-    count = st.integers(1, 3)
-    name = st.just(family.name)
-    return st.one_of(
-        st.builds(DeviceRequest, family=name, count=count, memory_mib=sizes, core_units=cores),
-        st.builds(DeviceRequest, family=name, count=count, memory_percent=st.integers(0, 100), core_units=cores),
+    as_size = draw(_YES_OR_NO)
+    return DeviceRequest(
+        family=family.name,
+        count=draw(_ASKED_COUNT),
+        memory_mib=draw(_ASKED_MIB) if as_size else None,
+        memory_percent=None if as_size else draw(_ASKED_PERCENT),
+        core_units=family.units.cores_per_card * draw(_ASKED_CORES) // 100,
     )
 
 
 @st.composite
 def container_requests(draw: st.DrawFn, *, families: Sequence[Family]) -> tuple[ContainerRequest, ...]:
     """The containers of a pod, init containers first; at least one asks for a card."""
-    kinds = sorted(draw(st.lists(st.sampled_from(ContainerKind), min_size=1, max_size=4)), key=_app_last)
+    kinds = sorted(draw(_KINDS), key=_app_last)
     asking = draw(st.integers(0, len(kinds) - 1))
     containers = []
     for index, kind in enumerate(kinds):
-        least = 1 if index == asking else 0
-        wanted = draw(
-            st.lists(st.sampled_from(families), unique_by=lambda f: f.name, min_size=least, max_size=max(1, least))
-        )
-        asks = tuple(draw(device_requests(family)) for family in wanted)
+        asks: tuple[DeviceRequest, ...] = ()
+        if index == asking or draw(_YES_OR_NO):
+            asks = (draw(device_requests(draw(st.sampled_from(families)))),)
         containers.append(ContainerRequest(name=f"c{index}", kind=kind, devices=asks))
     return tuple(containers)
 
@@ -128,18 +160,16 @@ def _app_last(kind: ContainerKind) -> bool:
     return kind is ContainerKind.APP
 
 
-def selectors(uuids: Sequence[str]) -> SearchStrategy[Selector]:
+@st.composite
+def selectors(draw: st.DrawFn, uuids: Sequence[str]) -> Selector:
     """Which cards a pod accepts; most accept all."""
-    some = st.lists(st.sampled_from(uuids), max_size=2, unique=True).map(tuple) if uuids else st.just(())
-    narrowed = st.builds(
-        Selector,
-        allow_types=st.lists(st.sampled_from(MODELS), max_size=2, unique=True).map(tuple),
-        deny_types=st.lists(st.sampled_from(MODELS), max_size=1).map(tuple),
-        allow_uuids=some,
-        deny_uuids=some,
-        numa_bind=st.booleans(),
-    )
-    return st.one_of(st.just(Selector()), st.builds(Selector, numa_bind=st.booleans()), narrowed)
+    what = draw(_SOME)
+    if what == "types":
+        return Selector(allow_types=tuple(draw(_TYPES)), deny_types=tuple(draw(_TYPES)[:1]), numa_bind=draw(_YES_OR_NO))
+    if what == "uuids" and uuids:
+        some = st.lists(st.sampled_from(uuids), max_size=2, unique=True)
+        return Selector(allow_uuids=tuple(draw(some)), deny_uuids=tuple(draw(some)))
+    return Selector(numa_bind=what == "one NUMA node")
 
 
 @st.composite
@@ -151,12 +181,12 @@ def pod_requests(
     asked = sorted({request.family for container in containers for request in container.devices})
     known = sorted(uuids)
     return PodRequest(
-        namespace=draw(st.sampled_from(["team-a", "team-b"])),
+        namespace=draw(_NAMESPACE),
         name=name,
         containers=containers,
-        node_policy=draw(st.sampled_from(NODE_POLICIES)),
-        device_policy=draw(st.sampled_from(DEVICE_POLICIES)),
-        weights=draw(st.one_of(st.just(ScoringWeights()), st.just(ScoringWeights(slot=0, core=1, memory=3)))),
+        node_policy=draw(_NODE_POLICY),
+        device_policy=draw(_DEVICE_POLICY),
+        weights=draw(_WEIGHTS),
         selectors={family: draw(selectors(known)) for family in asked},
     )
 
@@ -167,7 +197,7 @@ def worlds(draw: st.DrawFn, *, families: Sequence[Family]) -> World:
     count = draw(st.integers(1, 4))
     cluster = tuple(draw(nodes(name=f"node-{n}", families=families)) for n in range(count))
     uuids = [device.uuid for node in cluster for device in node.devices]
-    arrivals = draw(st.integers(1, 6))
+    arrivals = draw(st.integers(2, 7))
     pods = tuple(draw(pod_requests(families=families, name=f"pod-{n}", uuids=uuids)) for n in range(arrivals))
     return World(nodes=cluster, pods=pods)
 
