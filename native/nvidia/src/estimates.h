@@ -1,0 +1,24 @@
+/*
+ * What launches take on the device, learnt from the ones that were measured. A launch is known by a key (function and
+ * shape, or graph). Fixed memory: a newcomer takes the place of the key it collides with. No locks; racing updates lose
+ * a sample at worst. Callable from anywhere.
+ */
+#ifndef HAMI_NVIDIA_ESTIMATES_H
+#define HAMI_NVIDIA_ESTIMATES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Mixes one more value into a key; start with 0. Never gives 0. */
+uint64_t hami_estimates_mix(uint64_t key, uint64_t value);
+
+/* Expected device time, 0 when the key is unknown. With `contended`, what the work takes without its waits for others'. */
+uint64_t hami_estimates_get(uint64_t key, bool contended);
+
+/* True when this launch should be measured: the first ones of a key, long ones always, short ones now and then. */
+bool hami_estimates_wanted(uint64_t key);
+
+/* Takes one measured time in. */
+void hami_estimates_add(uint64_t key, uint64_t measured_ns);
+
+#endif

@@ -1,0 +1,140 @@
+/* Contexts: charged when they are made; what they own ends with them. */
+#include "contexts.h"
+#include "hook.h"
+
+/* The most ordinals CUDA gives one process. */
+#define MAX_ORDINALS 64
+
+/* The primary context of each device, and how often this process has retained it. */
+static CUcontext primary_contexts[MAX_ORDINALS];
+static int primary_retains[MAX_ORDINALS];
+
+/* The end of every wrapper that makes a context. */
+#define MAKE_CONTEXT(pctx, ordinal, ...)                                                                               \
+  do {                                                                                                                 \
+    struct hami_contexts_snapshot before;                                                                              \
+    hami_contexts_look(&before, ordinal);                                                                              \
+    CUresult result = real(__VA_ARGS__);                                                                               \
+    if (result == CUDA_SUCCESS && (pctx) != NULL) {                                                                    \
+      hami_contexts_made(&before, *(pctx));                                                                            \
+    }                                                                                                                  \
+    HAMI_LEAVE(result);                                                                                                \
+  } while (0)
+
+CUresult cuCtxCreate(CUcontext *pctx, unsigned int flags, CUdevice dev) {
+  HAMI_CUDA_ENTER(cuCtxCreate, pctx, flags, dev);
+  MAKE_CONTEXT(pctx, dev, pctx, flags, dev);
+}
+
+CUresult cuCtxCreate_v2(CUcontext *pctx, unsigned int flags, CUdevice dev) {
+  HAMI_CUDA_ENTER(cuCtxCreate_v2, pctx, flags, dev);
+  MAKE_CONTEXT(pctx, dev, pctx, flags, dev);
+}
+
+CUresult cuCtxCreate_v3(CUcontext *pctx, CUexecAffinityParam *paramsArray, int numParams, unsigned int flags,
+                        CUdevice dev) {
+  HAMI_CUDA_ENTER(cuCtxCreate_v3, pctx, paramsArray, numParams, flags, dev);
+  MAKE_CONTEXT(pctx, dev, pctx, paramsArray, numParams, flags, dev);
+}
+
+CUresult cuCtxCreate_v4(CUcontext *pctx, CUctxCreateParams *ctxCreateParams, unsigned int flags, CUdevice dev) {
+  HAMI_CUDA_ENTER(cuCtxCreate_v4, pctx, ctxCreateParams, flags, dev);
+  MAKE_CONTEXT(pctx, dev, pctx, ctxCreateParams, flags, dev);
+}
+
+/* The end of every wrapper that destroys one. */
+#define DESTROY_CONTEXT(ctx)                                                                                           \
+  do {                                                                                                                 \
+    char token = 0;                                                                                                    \
+    hami_contexts_ending(ctx, &token);                                                                                 \
+    CUresult result = real(ctx);                                                                                       \
+    hami_contexts_ended(ctx, &token, result == CUDA_SUCCESS);                                                          \
+    HAMI_LEAVE(result);                                                                                                \
+  } while (0)
+
+CUresult cuCtxDestroy_v2(CUcontext ctx) {
+  HAMI_CUDA_ENTER(cuCtxDestroy_v2, ctx);
+  DESTROY_CONTEXT(ctx);
+}
+
+CUresult cuCtxDestroy(CUcontext ctx) {
+  HAMI_CUDA_ENTER(cuCtxDestroy, ctx);
+  DESTROY_CONTEXT(ctx);
+}
+
+/* Ends a context that was never attached to a second time, which nothing has done since CUDA 4. */
+CUresult cuCtxDetach(CUcontext ctx) {
+  HAMI_CUDA_ENTER(cuCtxDetach, ctx);
+  DESTROY_CONTEXT(ctx);
+}
+
+static bool primary_is_active(CUdevice ordinal) {
+  __typeof__(&cuDevicePrimaryCtxGetState) get_state = HAMI_REAL(cuDevicePrimaryCtxGetState);
+  unsigned int flags;
+  int active = 0;
+  return get_state != NULL && get_state(ordinal, &flags, &active) == CUDA_SUCCESS && active != 0;
+}
+
+static bool cached(CUdevice ordinal) { return ordinal >= 0 && ordinal < MAX_ORDINALS; }
+
+CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev) {
+  HAMI_CUDA_ENTER(cuDevicePrimaryCtxRetain, pctx, dev);
+  struct hami_contexts_snapshot before = {.device = HAMI_NO_DEVICE};
+  if (!primary_is_active(dev)) {
+    hami_contexts_look(&before, dev);
+  }
+  CUresult result = real(pctx, dev);
+  if (result == CUDA_SUCCESS && pctx != NULL) {
+    if (cached(dev)) {
+      __atomic_store_n(&primary_contexts[dev], *pctx, __ATOMIC_RELEASE);
+      (void)__atomic_add_fetch(&primary_retains[dev], 1, __ATOMIC_ACQ_REL);
+    }
+    hami_contexts_made(&before, *pctx);
+  }
+  HAMI_LEAVE(result);
+}
+
+typedef CUresult (*primary_function)(CUdevice);
+
+/* Sets the primary context's possessions aside while `end` may destroy it. */
+static CUresult end_primary(primary_function end, CUdevice ordinal, bool is_last) {
+  char token = 0;
+  CUcontext context = cached(ordinal) && is_last ? __atomic_load_n(&primary_contexts[ordinal], __ATOMIC_ACQUIRE) : NULL;
+  hami_contexts_ending(context, &token);
+  CUresult result = end(ordinal);
+  hami_contexts_ended(context, &token, result == CUDA_SUCCESS && !primary_is_active(ordinal));
+  return result;
+}
+
+static CUresult release_primary(primary_function release, CUdevice ordinal) {
+  bool is_last = cached(ordinal) && __atomic_load_n(&primary_retains[ordinal], __ATOMIC_ACQUIRE) <= 1;
+  CUresult result = end_primary(release, ordinal, is_last);
+  if (result == CUDA_SUCCESS && cached(ordinal)) {
+    (void)__atomic_sub_fetch(&primary_retains[ordinal], 1, __ATOMIC_ACQ_REL);
+  }
+  return result;
+}
+
+CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev) {
+  HAMI_CUDA_ENTER(cuDevicePrimaryCtxRelease_v2, dev);
+  CUresult result = release_primary(real, dev);
+  HAMI_LEAVE(result);
+}
+
+CUresult cuDevicePrimaryCtxRelease(CUdevice dev) {
+  HAMI_CUDA_ENTER(cuDevicePrimaryCtxRelease, dev);
+  CUresult result = release_primary(real, dev);
+  HAMI_LEAVE(result);
+}
+
+CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev) {
+  HAMI_CUDA_ENTER(cuDevicePrimaryCtxReset_v2, dev);
+  CUresult result = end_primary(real, dev, true);
+  HAMI_LEAVE(result);
+}
+
+CUresult cuDevicePrimaryCtxReset(CUdevice dev) {
+  HAMI_CUDA_ENTER(cuDevicePrimaryCtxReset, dev);
+  CUresult result = end_primary(real, dev, true);
+  HAMI_LEAVE(result);
+}

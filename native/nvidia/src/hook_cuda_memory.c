@@ -1,0 +1,118 @@
+/* Plain allocations: cuMemAlloc, pitched, managed, and their frees, in the current and in the 32-bit ABI. */
+#include "books.h"
+#include "hook.h"
+#include "settle.h"
+#include "sizes.h"
+
+/* Row alignment assumed before the driver says which pitch it chose; 512 bytes is what every card so far uses. */
+#define PITCH_GUESS_BYTES 512U
+
+/* With oversubscription the share may be larger than what is free on the card: the rest lives in managed memory. */
+static CUresult allocate_managed_instead(CUdeviceptr *dptr, size_t bytes) {
+  __typeof__(&cuMemAllocManaged) allocate = HAMI_REAL(cuMemAllocManaged);
+  return allocate == NULL ? CUDA_ERROR_OUT_OF_MEMORY : allocate(dptr, bytes, CU_MEM_ATTACH_GLOBAL);
+}
+
+CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize) {
+  HAMI_CUDA_ENTER(cuMemAlloc_v2, dptr, bytesize);
+  if (dptr == NULL) {
+    HAMI_LEAVE(real(dptr, bytesize)); /* an argument error is the driver's to report, whatever the size */
+  }
+  struct hami_charge charge;
+  CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
+  if (hami_books_reserve_here(&charge, HAMI_CLASS_BUFFER, bytesize)) {
+    result = real(dptr, bytesize);
+    if (result == CUDA_ERROR_OUT_OF_MEMORY && charge.device != HAMI_NO_DEVICE &&
+        hami_core_oversubscribes()) {
+      result = allocate_managed_instead(dptr, bytesize);
+    }
+    result = hami_settle_allocation(result, &charge, result == CUDA_SUCCESS ? *dptr : 0);
+  }
+  HAMI_LEAVE(result);
+}
+
+CUresult cuMemAlloc(CUdeviceptr_v1 *dptr, unsigned int bytesize) {
+  HAMI_CUDA_ENTER(cuMemAlloc, dptr, bytesize);
+  if (dptr == NULL) {
+    HAMI_LEAVE(real(dptr, bytesize));
+  }
+  struct hami_charge charge;
+  CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
+  if (hami_books_reserve_here(&charge, HAMI_CLASS_BUFFER, bytesize)) {
+    result = real(dptr, bytesize);
+    result = hami_settle_allocation(result, &charge, result == CUDA_SUCCESS ? *dptr : 0);
+  }
+  HAMI_LEAVE(result);
+}
+
+CUresult cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned int flags) {
+  HAMI_CUDA_ENTER(cuMemAllocManaged, dptr, bytesize, flags);
+  if (dptr == NULL) {
+    HAMI_LEAVE(real(dptr, bytesize, flags));
+  }
+  struct hami_charge charge;
+  CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
+  if (hami_books_reserve_here(&charge, HAMI_CLASS_MANAGED, bytesize)) {
+    result = real(dptr, bytesize, flags);
+    result = hami_settle_allocation(result, &charge, result == CUDA_SUCCESS ? *dptr : 0);
+  }
+  HAMI_LEAVE(result);
+}
+
+static uint64_t pitched_guess(uint64_t width_bytes, uint64_t height) {
+  return hami_sizes_multiply(hami_sizes_round_up(width_bytes, PITCH_GUESS_BYTES), height);
+}
+
+CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInBytes, size_t Height,
+                            unsigned int ElementSizeBytes) {
+  HAMI_CUDA_ENTER(cuMemAllocPitch_v2, dptr, pPitch, WidthInBytes, Height, ElementSizeBytes);
+  if (dptr == NULL || pPitch == NULL) {
+    HAMI_LEAVE(real(dptr, pPitch, WidthInBytes, Height, ElementSizeBytes));
+  }
+  struct hami_charge charge;
+  CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
+  if (hami_books_reserve_here(&charge, HAMI_CLASS_BUFFER, pitched_guess(WidthInBytes, Height))) {
+    result = real(dptr, pPitch, WidthInBytes, Height, ElementSizeBytes);
+    if (result == CUDA_SUCCESS) {
+      hami_books_resize(&charge, hami_sizes_multiply(*pPitch, Height));
+    }
+    result = hami_settle_allocation(result, &charge, result == CUDA_SUCCESS ? *dptr : 0);
+  }
+  HAMI_LEAVE(result);
+}
+
+CUresult cuMemAllocPitch(CUdeviceptr_v1 *dptr, unsigned int *pPitch, unsigned int WidthInBytes, unsigned int Height,
+                         unsigned int ElementSizeBytes) {
+  HAMI_CUDA_ENTER(cuMemAllocPitch, dptr, pPitch, WidthInBytes, Height, ElementSizeBytes);
+  if (dptr == NULL || pPitch == NULL) {
+    HAMI_LEAVE(real(dptr, pPitch, WidthInBytes, Height, ElementSizeBytes));
+  }
+  struct hami_charge charge;
+  CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
+  if (hami_books_reserve_here(&charge, HAMI_CLASS_BUFFER, pitched_guess(WidthInBytes, Height))) {
+    result = real(dptr, pPitch, WidthInBytes, Height, ElementSizeBytes);
+    if (result == CUDA_SUCCESS) {
+      hami_books_resize(&charge, hami_sizes_multiply(*pPitch, Height));
+    }
+    result = hami_settle_allocation(result, &charge, result == CUDA_SUCCESS ? *dptr : 0);
+  }
+  HAMI_LEAVE(result);
+}
+
+CUresult cuMemFree_v2(CUdeviceptr dptr) {
+  HAMI_CUDA_ENTER(cuMemFree_v2, dptr);
+  struct hami_charge charge;
+  bool known = hami_books_take(HAMI_BOOKS_POINTER, dptr, &charge);
+  CUresult result = real(dptr);
+  hami_settle_free(result, known, dptr, &charge);
+  HAMI_LEAVE(result);
+}
+
+CUresult cuMemFree(CUdeviceptr_v1 dptr) {
+  HAMI_CUDA_ENTER(cuMemFree, dptr);
+  struct hami_charge charge;
+  bool known = hami_books_take(HAMI_BOOKS_POINTER, dptr, &charge);
+  CUresult result = real(dptr);
+  hami_settle_free(result, known, dptr, &charge);
+  HAMI_LEAVE(result);
+}

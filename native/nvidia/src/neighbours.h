@@ -1,0 +1,19 @@
+/*
+ * Whether somebody else works on a device, as far as NVML shows: the device's utilisation against what this container
+ * used itself. Asked at most ten times a second and device, by whichever launching thread comes first. No lock;
+ * callable inside wrappers only.
+ */
+#ifndef HAMI_NVIDIA_NEIGHBOURS_H
+#define HAMI_NVIDIA_NEIGHBOURS_H
+
+#include <stdbool.h>
+
+/* Looks if the last look is old enough, and tells the core. */
+void hami_neighbours_watch(int device);
+
+/* True when launches on the device may wait for work that is not this process's. As of the last look. */
+bool hami_neighbours_contend(int device);
+
+void hami_neighbours_after_fork_in_child(void);
+
+#endif

@@ -1,0 +1,129 @@
+#include "pace.h"
+
+#include "books.h"
+#include "capture.h"
+#include "core/core.h"
+#include "core/effects.h"
+#include "devices.h"
+#include "estimates.h"
+#include "neighbours.h"
+#include "probes.h"
+
+/* Outside a limit one launch in this time is measured, for all of its thread's since the last. */
+#define ACTIVITY_INTERVAL_NS 20000000ULL
+
+/* A launch of unknown length waits at most this long for the result of the one before it. */
+#define LEARNING_NS 100000000ULL
+#define LEARNING_STEP_NS 200000ULL
+
+static uint32_t anything_known; /* some launch of this process was measured */
+
+static __thread uint64_t activity_ns __attribute__((tls_model("initial-exec")));
+static __thread unsigned int unmeasured __attribute__((tls_model("initial-exec")));
+
+/* What finished launches took, as far as their owners have not been told. */
+static void settle_finished(void) {
+  struct hami_probe_result result;
+  while (hami_probes_collect(&result)) {
+    uint64_t took_ns = result.charged_ns;
+    if (result.measured_ns != 0) {
+      hami_estimates_add(result.key, result.measured_ns);
+      __atomic_store_n(&anything_known, 1, __ATOMIC_RELAXED);
+      /* While others work on the device too, a measured time contains waits for them. */
+      took_ns = hami_neighbours_contend(result.device) ? hami_estimates_get(result.key, true) : result.measured_ns;
+      took_ns *= result.weight;
+    }
+    hami_core_settle(result.device, result.charged_ns, took_ns, result.weight);
+  }
+}
+
+/*
+ * Expected device time. A program may queue hundreds of launches before the first has ended and is known, so a launch
+ * of a kind that was never measured waits a little for the result; after that, what the first has taken so far is the
+ * best guess.
+ */
+static uint64_t estimate(int device, uint64_t key) {
+  bool contended = hami_neighbours_contend(device);
+  uint64_t expected_ns = hami_estimates_get(key, contended);
+  uint64_t begun_ns = 0;
+  uint64_t age_ns = 0;
+  uint64_t awaited = __atomic_load_n(&anything_known, __ATOMIC_RELAXED) != 0 ? key : HAMI_PROBES_ANY_KEY;
+  while (expected_ns == 0 && hami_probes_pending(awaited, &age_ns)) {
+    uint64_t now_ns = hami_effects_system.now_ns();
+    begun_ns = begun_ns == 0 ? now_ns : begun_ns;
+    if (now_ns - begun_ns >= LEARNING_NS) {
+      return age_ns;
+    }
+    hami_effects_system.sleep_ns(LEARNING_STEP_NS);
+    settle_finished();
+    expected_ns = hami_estimates_get(key, contended);
+  }
+  return expected_ns;
+}
+
+static void begin_unlimited(struct hami_pace *pace, CUcontext context, CUstream stream, bool per_thread) {
+  uint64_t now_ns = hami_effects_system.coarse_ns();
+  unmeasured++;
+  if (now_ns - activity_ns < ACTIVITY_INTERVAL_NS || hami_capture_active(stream, per_thread)) {
+    pace->device = HAMI_NO_DEVICE;
+    return;
+  }
+  settle_finished();
+  pace->weight = unmeasured;
+  pace->probe = hami_probes_start(context, stream, per_thread);
+  unmeasured = 0;
+  activity_ns = now_ns;
+}
+
+static void begin_limited(struct hami_pace *pace, CUcontext context, CUstream stream, bool per_thread) {
+  if (hami_capture_active(stream, per_thread)) {
+    pace->device = HAMI_NO_DEVICE;
+    return;
+  }
+  settle_finished();
+  hami_neighbours_watch(pace->device);
+  pace->limited = true;
+  pace->charged_ns = hami_core_admit(pace->device, estimate(pace->device, pace->key));
+  if (hami_estimates_wanted(pace->key)) {
+    pace->probe = hami_probes_start(context, stream, per_thread);
+  }
+}
+
+void hami_pace_begin(struct hami_pace *pace, uint64_t key, CUstream stream, bool per_thread) {
+  CUcontext context = NULL;
+  *pace = (struct hami_pace){.device = hami_devices_current(&context), .weight = 1, .key = key};
+  if (pace->device == HAMI_NO_DEVICE) {
+    return;
+  }
+  if (hami_core_paces(pace->device)) {
+    begin_limited(pace, context, stream, per_thread);
+  } else {
+    begin_unlimited(pace, context, stream, per_thread);
+  }
+}
+
+void hami_pace_end(struct hami_pace *pace, CUresult result) {
+  if (pace->device == HAMI_NO_DEVICE) {
+    return;
+  }
+  if (result != CUDA_SUCCESS) {
+    if (pace->probe != NULL) {
+      hami_probes_cancel(pace->probe);
+    }
+    hami_core_settle(pace->device, pace->charged_ns, 0, 0);
+    return;
+  }
+  if (pace->probe != NULL) {
+    struct hami_probe_result expected = {
+        .device = pace->device, .key = pace->key, .charged_ns = pace->charged_ns, .weight = pace->weight};
+    hami_probes_end(pace->probe, &expected);
+  } else if (pace->limited) {
+    hami_core_settle(pace->device, pace->charged_ns, pace->charged_ns, 1);
+  }
+}
+
+void hami_pace_after_fork_in_child(void) {
+  __atomic_store_n(&anything_known, 0, __ATOMIC_RELAXED);
+  hami_probes_after_fork_in_child();
+  hami_neighbours_after_fork_in_child();
+}

@@ -1,0 +1,214 @@
+#include "probes.h"
+
+#include <pthread.h>
+
+#include "core/effects.h"
+#include "real.h"
+#include "sizes.h"
+
+#define PROBES 64
+
+enum probe_state { PROBE_FREE, PROBE_HELD, PROBE_OUT };
+
+struct hami_probe {
+  enum probe_state state;
+  CUcontext context; /* whose events these are; NULL: none yet */
+  CUevent start;
+  CUevent end;
+  CUstream stream;
+  bool per_thread;
+  bool was_idle;      /* the stream had nothing to do when it started */
+  uint64_t started_ns; /* host time, right after the start was marked */
+  uint64_t host_ns;   /* from there until the launch call had returned */
+  uint64_t order;     /* in which they went out */
+  struct hami_probe_result result;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct hami_probe probes[PROBES];
+static uint64_t next_order;
+static uint32_t out_count; /* changed under the lock, read without */
+
+/* Creating and asking events is refused to all threads while any thread captures in global mode; a thread may say that
+ * it knows what it does. */
+static void exchange_capture_mode(CUstreamCaptureMode *mode) {
+  __typeof__(&cuThreadExchangeStreamCaptureMode) exchange = HAMI_REAL(cuThreadExchangeStreamCaptureMode);
+  if (exchange != NULL) {
+    (void)exchange(mode);
+  }
+}
+
+static bool create_events(struct hami_probe *probe, CUcontext context) {
+  __typeof__(&cuEventCreate) create = HAMI_REAL(cuEventCreate);
+  __typeof__(&cuEventDestroy_v2) destroy = HAMI_REAL(cuEventDestroy_v2);
+  if (create == NULL || destroy == NULL || create(&probe->start, CU_EVENT_DEFAULT) != CUDA_SUCCESS) {
+    return false;
+  }
+  if (create(&probe->end, CU_EVENT_DEFAULT) != CUDA_SUCCESS) {
+    (void)destroy(probe->start);
+    return false;
+  }
+  probe->context = context;
+  return true;
+}
+
+static CUresult record(CUevent event, CUstream stream, bool per_thread) {
+  __typeof__(&cuEventRecord) mark = per_thread ? HAMI_REAL(cuEventRecord_ptsz) : HAMI_REAL(cuEventRecord);
+  return mark == NULL ? CUDA_ERROR_NOT_SUPPORTED : mark(event, stream);
+}
+
+static bool is_idle(CUstream stream, bool per_thread) {
+  __typeof__(&cuStreamQuery) query = per_thread ? HAMI_REAL(cuStreamQuery_ptsz) : HAMI_REAL(cuStreamQuery);
+  return query != NULL && query(stream) == CUDA_SUCCESS;
+}
+
+/* A free probe with events of this context, or one without events. */
+static struct hami_probe *hold(CUcontext context) {
+  struct hami_probe *fresh = NULL;
+  struct hami_probe *held = NULL;
+  (void)pthread_mutex_lock(&lock);
+  for (int i = 0; i < PROBES && held == NULL; i++) {
+    if (probes[i].state == PROBE_FREE && probes[i].context == context) {
+      held = &probes[i];
+    } else if (probes[i].state == PROBE_FREE && probes[i].context == NULL && fresh == NULL) {
+      fresh = &probes[i];
+    }
+  }
+  held = held == NULL ? fresh : held;
+  if (held != NULL) {
+    held->state = PROBE_HELD;
+  }
+  (void)pthread_mutex_unlock(&lock);
+  return held;
+}
+
+void hami_probes_cancel(struct hami_probe *probe) {
+  (void)pthread_mutex_lock(&lock);
+  probe->state = PROBE_FREE;
+  (void)pthread_mutex_unlock(&lock);
+}
+
+struct hami_probe *hami_probes_start(CUcontext context, CUstream stream, bool per_thread) {
+  struct hami_probe *probe = context == NULL ? NULL : hold(context);
+  if (probe == NULL) {
+    return NULL;
+  }
+  CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+  exchange_capture_mode(&mode);
+  probe->stream = stream;
+  probe->per_thread = per_thread;
+  bool started = probe->context != NULL || create_events(probe, context);
+  if (started) {
+    probe->was_idle = is_idle(stream, per_thread);
+    started = record(probe->start, stream, per_thread) == CUDA_SUCCESS;
+    probe->started_ns = hami_effects_system.now_ns();
+  }
+  exchange_capture_mode(&mode);
+  if (!started) {
+    hami_probes_cancel(probe);
+    return NULL;
+  }
+  return probe;
+}
+
+void hami_probes_end(struct hami_probe *probe, const struct hami_probe_result *expected) {
+  probe->host_ns = hami_effects_system.now_ns() - probe->started_ns;
+  CUresult marked = record(probe->end, probe->stream, probe->per_thread);
+  (void)pthread_mutex_lock(&lock);
+  probe->result = *expected;
+  /* Without its end mark it is collected at once, as not measured. */
+  probe->result.measured_ns = marked == CUDA_SUCCESS ? UINT64_MAX : 0;
+  probe->order = next_order++;
+  probe->state = PROBE_OUT;
+  __atomic_store_n(&out_count, out_count + 1, __ATOMIC_RELAXED);
+  (void)pthread_mutex_unlock(&lock);
+}
+
+static struct hami_probe *oldest_locked(void) {
+  struct hami_probe *oldest = NULL;
+  for (int i = 0; i < PROBES; i++) {
+    if (probes[i].state == PROBE_OUT && (oldest == NULL || probes[i].order < oldest->order)) {
+      oldest = &probes[i];
+    }
+  }
+  return oldest;
+}
+
+static uint64_t elapsed_ns(const struct hami_probe *probe) {
+  __typeof__(&cuEventElapsedTime) elapsed = HAMI_REAL(cuEventElapsedTime);
+  float milliseconds = 0.0F;
+  if (elapsed == NULL || elapsed(&milliseconds, probe->start, probe->end) != CUDA_SUCCESS || milliseconds < 0.0F) {
+    return 0;
+  }
+  uint64_t between_ns = (uint64_t)((double)milliseconds * 1e6);
+  /* In an idle stream the start was reached at once, and the time until the launch came is the host's. */
+  uint64_t kernel_ns = probe->was_idle ? hami_sizes_subtract(between_ns, probe->host_ns) : between_ns;
+  return kernel_ns < 1000 ? 1000 : kernel_ns;
+}
+
+bool hami_probes_collect(struct hami_probe_result *result) {
+  if (__atomic_load_n(&out_count, __ATOMIC_RELAXED) == 0) {
+    return false;
+  }
+  __typeof__(&cuEventQuery) query = HAMI_REAL(cuEventQuery);
+  CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+  exchange_capture_mode(&mode);
+  bool finished = false;
+  (void)pthread_mutex_lock(&lock);
+  struct hami_probe *probe = oldest_locked();
+  if (probe != NULL) {
+    bool marked = probe->result.measured_ns != 0;
+    CUresult answer = marked && query != NULL ? query(probe->end) : CUDA_ERROR_NOT_SUPPORTED;
+    finished = answer != CUDA_ERROR_NOT_READY;
+    if (finished) {
+      probe->result.measured_ns = answer == CUDA_SUCCESS ? elapsed_ns(probe) : 0;
+      *result = probe->result;
+      probe->state = PROBE_FREE;
+      __atomic_store_n(&out_count, out_count - 1, __ATOMIC_RELAXED);
+    }
+  }
+  (void)pthread_mutex_unlock(&lock);
+  exchange_capture_mode(&mode);
+  return finished;
+}
+
+bool hami_probes_pending(uint64_t key, uint64_t *age_ns) {
+  if (__atomic_load_n(&out_count, __ATOMIC_RELAXED) == 0) {
+    return false;
+  }
+  uint64_t started_ns = UINT64_MAX;
+  (void)pthread_mutex_lock(&lock);
+  for (int i = 0; i < PROBES; i++) {
+    bool wanted = key == HAMI_PROBES_ANY_KEY || probes[i].result.key == key;
+    if (probes[i].state == PROBE_OUT && wanted && probes[i].started_ns < started_ns) {
+      started_ns = probes[i].started_ns;
+    }
+  }
+  (void)pthread_mutex_unlock(&lock);
+  *age_ns = hami_sizes_subtract(hami_effects_system.now_ns(), started_ns);
+  return started_ns != UINT64_MAX;
+}
+
+void hami_probes_forget_context(CUcontext context) {
+  (void)pthread_mutex_lock(&lock);
+  for (int i = 0; i < PROBES; i++) {
+    if (probes[i].context != context) {
+      continue;
+    }
+    if (probes[i].state == PROBE_OUT) {
+      __atomic_store_n(&out_count, out_count - 1, __ATOMIC_RELAXED);
+    }
+    if (probes[i].state != PROBE_HELD) { /* a held one is in the hands of a thread that launches into a dying context */
+      probes[i] = (struct hami_probe){.state = PROBE_FREE};
+    }
+  }
+  (void)pthread_mutex_unlock(&lock);
+}
+
+void hami_probes_after_fork_in_child(void) {
+  lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+  for (int i = 0; i < PROBES; i++) {
+    probes[i] = (struct hami_probe){.state = PROBE_FREE};
+  }
+  out_count = 0;
+}
