@@ -96,11 +96,11 @@ def decide(
     if not admission.admitted:
         return Decision(pod=name, admission=admission, message=admission.message, problems=cluster.problems)
     request = pod_request(read_pod(admission.pod), registry)
-    if not request.families:
-        return _anywhere(name, admission, request, cluster)
     fleet = Fleet(registry)
     feed(fleet, cluster)
     choice = fleet.decide(request)
+    if not request.families:
+        return _anywhere(name, admission, request, choice.verdicts(), cluster)
     best = choice.best
     return Decision(
         pod=name,
@@ -113,15 +113,21 @@ def decide(
     )
 
 
-def _anywhere(name: str, admission: Admission, request: PodRequest, cluster: Cluster) -> Decision:
-    """The decision for a pod without devices: every node is as good as another, and choosing is others' business."""
+def _anywhere(
+    name: str, admission: Admission, request: PodRequest, verdicts: Mapping[str, Verdict], cluster: Cluster
+) -> Decision:
+    """The decision for a pod without devices: any node will do, one without cards too; others choose."""
     containers = tuple(ContainerShares(name=container.name, kind=container.kind) for container in request.containers)
-    places = (Placement(node=inventory.node.name, containers=containers) for inventory in cluster.nodes)
+    cardless = {
+        name: Fits(score=0.0, placement=Placement(node=name, containers=containers))
+        for name in (inventory.node.name for inventory in cluster.nodes)
+    }
+    scored = {name: verdict for name, verdict in verdicts.items() if isinstance(verdict, Fits)}
     return Decision(
         pod=name,
         admission=admission,
         message=admission.message or f"pod {name} asks for no device that an installed plugin serves",
-        verdicts={place.node: Fits(score=0.0, placement=place) for place in places},
+        verdicts=cardless | scored,
         problems=cluster.problems,
     )
 
