@@ -7,6 +7,7 @@ own or the core's default, so that the hot path finds one object in one dict and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -84,7 +85,7 @@ class Registry:
         """Tell observers of a decision. An observer that fails is left out of the answer, never in its way."""
         for plugin in self.manager.plugins:
             if plugin.module is not None:
-                _guarded(lambda p=plugin: self.manager.ask(p, "hami_decided", pod=pod, node=node, reason=reason))
+                _guarded(partial(self.manager.ask, plugin, "hami_decided", pod=pod, node=node, reason=reason))
 
 
 def load_registry(config: ConfigSections | None = None, plugins: Sequence[object] | None = None) -> Registry:
