@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hami_core.behaviour import AllocationContext
 from hami_core.errors import HamiError
-from hami_core.isolation.limits import render_limits
+from hami_core.isolation.limits import limits_of
 from hami_core.local.lease import Lease
 from hami_core.local.machine import Machine
 from hami_core.local.sight import Card
@@ -55,7 +55,7 @@ def furnish(
     folder.mkdir(mode=0o700)
     if is_shared(folder.parent):
         folder.chmod(0o755)  # others may look (`hami ps`), only the owner changes
-    _write_read_only(context.limits_file, render_limits(context))
+    limits_of(context).write(context.limits_file)
     return {
         **base,
         **machine.simulation(registry),
@@ -67,11 +67,3 @@ def furnish(
 def _before(library: str, preloaded: str) -> str:
     """`library` before what is preloaded already, once: a share may be taken inside a share."""
     return ":".join(dict.fromkeys([library, *(name for name in re.split("[ :]+", preloaded) if name)]))
-
-
-def _write_read_only(file: Path, text: str) -> None:
-    """Write a file that appears complete or not at all, and that its reader cannot change by mistake."""
-    draft = file.with_name(f"{file.name}.new")
-    draft.write_text(text, encoding="utf-8")
-    draft.chmod(0o444)
-    draft.rename(file)

@@ -41,6 +41,14 @@ def describe(pid: int) -> Process | None:
     return Process(pid=pid, start_ticks=stat[1], boot_id=_boot_id(), pid_namespace=_pid_namespace())
 
 
+def of_this_boot(pid: int, start_ticks: int | None, pid_namespace: int | None) -> Process | None:
+    """A process as a region names it; parts that are unknown are those of the process that has `pid` now, if any."""
+    if start_ticks is None:
+        return describe(pid)
+    namespace = _pid_namespace() if pid_namespace is None else pid_namespace
+    return Process(pid=pid, start_ticks=start_ticks, boot_id=_boot_id(), pid_namespace=namespace)
+
+
 def _stat(pid: int) -> tuple[str, int] | None:
     """State and start time of a process, from proc(5); None when /proc does not show it."""
     try:

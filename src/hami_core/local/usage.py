@@ -6,13 +6,16 @@ from pathlib import Path
 
 import attrs
 
-from hami_core.isolation.region import RegionView, read_region
+from hami_core.isolation.region import BadRegion, RegionProcess, RegionView, read_region
 from hami_core.local.inside import REGION
 from hami_core.local.lease import Lease
 from hami_core.local.leases import Leases
 from hami_core.local.machine import Machine
-from hami_core.local.process import Process
+from hami_core.local.process import of_this_boot
 from hami_core.model import DeviceShare
+from hami_core.units import MIB
+
+_NS_PER_S = 10**9
 
 
 @attrs.frozen(kw_only=True)
@@ -45,19 +48,46 @@ def uses_on(machine: Machine) -> list[LeaseUse]:
 
 
 def region_in_use(folder: Path) -> bool:
-    """Whether a living process uses the region of the lease whose folder this is."""
-    view = _read(folder / REGION)
-    return view is not None and any(process.alive() for process in _processes(view))
+    """Whether a living process uses the region of the lease whose folder this is.
 
-
-def _read(file: Path) -> RegionView | None:
-    return read_region(file)
+    A region that cannot be read keeps nobody's lease: the file may hold anything, and the lease's owner is known.
+    """
+    try:
+        view = read_region(folder / REGION)
+    except (BadRegion, OSError):
+        return False
+    return view is not None and any(map(_alive, view.processes))
 
 
 def _use(machine: Machine, lease: Lease, file: Path) -> LeaseUse:
-    cards = tuple(CardUse(share=share) for share in lease.shares)
-    return LeaseUse(machine=machine, lease=lease, cards=cards)
+    try:
+        view = read_region(file)
+    except (BadRegion, OSError):
+        unknown = tuple(CardUse(share=share, memory_mib=None, busy_s=None, refused=None) for share in lease.shares)
+        return LeaseUse(machine=machine, lease=lease, cards=unknown)
+    if view is None:
+        return LeaseUse(machine=machine, lease=lease, cards=tuple(CardUse(share=share) for share in lease.shares))
+    return LeaseUse(
+        machine=machine,
+        lease=lease,
+        cards=tuple(_card(share, view) for share in lease.shares),
+        pids=tuple(sorted(process.pid for process in view.processes if _alive(process))),
+    )
 
 
-def _processes(view: RegionView) -> list[Process]:
-    return []
+def _card(share: DeviceShare, view: RegionView) -> CardUse:
+    for index, device in enumerate(view.devices):
+        if device.uuid == share.uuid:
+            used_bytes = view.used_bytes(index, alive=_alive)
+            return CardUse(
+                share=share,
+                memory_mib=-(-used_bytes // MIB),
+                busy_s=device.busy_ns / _NS_PER_S,
+                refused=device.refused_count,
+            )
+    return CardUse(share=share)
+
+
+def _alive(process: RegionProcess) -> bool:
+    named = of_this_boot(process.pid, process.start_ticks, process.pid_namespace)
+    return named is not None and named.alive()
