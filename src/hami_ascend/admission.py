@@ -56,7 +56,9 @@ class TemplateEdits:
         if not soft:
             self._refuse_cores(pod, container)
         mib = self._memory(pod, container, soft=soft)
-        if count > 1 and not soft and mib != settings.whole_card_mib:
+        # One card of a module is written as two; what it became must be admitted as well.
+        most_in_parts = _PAIR if settings.in_pairs else 1
+        if count > most_in_parts and not soft and mib != settings.whole_card_mib:
             whole_card = settings.whole_card_mib // self.family.units.memory_factor
             raise AdmissionRefused(
                 f"{pod.where}, container {container.name}: {count} cards of {self.family.name} can only be whole ones; "

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hami_core.testing.conformance.subject import Subject
 
 
-class NotConforming(AssertionError):  # noqa: N818 - named for the cause, as the project's other errors
+class NotConforming(AssertionError):
     """A rule that the plugin does not keep: what was found, and what to do about it."""
 
     def __init__(self, found: str, advice: str) -> None:

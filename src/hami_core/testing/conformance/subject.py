@@ -81,6 +81,14 @@ class Subject:
             return self.machine.node
         return registered(loaded.family, self.written(loaded))
 
+    def registers(self, loaded: LoadedFamily) -> bool:
+        """Whether the kit can write a node of the family: it registers in one of the core's forms."""
+        if isinstance(loaded.codec, RegisterCodec | CapacityCodec):
+            return True
+        wire = loaded.family.wire
+        known = wire.register is not None or wire.register_form is RegisterForm.CAPACITY
+        return known and (self.machine is None or self.machine.node is None)
+
     def admit(self, pod: Mapping[str, Any]) -> Admission:
         """Admit a pod."""
         return admit(pod, self.registry)
@@ -96,7 +104,7 @@ class Subject:
             Ability.ANYTHING: True,
             Ability.FAMILIES: bool(families),
             Ability.POLICIES: bool(self.policies),
-            Ability.REGISTER: any(table_form(loaded) for loaded in families),
+            Ability.REGISTER: any(self.registers(loaded) for loaded in families),
             Ability.PROBE: bool(self.probes),
             Ability.SIMULATION: bool(self.probes) and self.simulate is not None,
             Ability.CHOOSER: any(loaded.fit.chooser is not None for loaded in families),
@@ -211,12 +219,6 @@ def registered(family: Family, cards: Sequence[Device], name: str = NODE) -> Nod
     csv = family.wire.register_form is RegisterForm.CSV
     text = encode_csv(cards) if csv else encode_json(cards, custom=True)
     return NodeFacts(name=name, annotations={family.wire.register: text})
-
-
-def table_form(loaded: LoadedFamily) -> bool:
-    """Whether the family's nodes register in one of the core's forms, so that the kit can write such a node."""
-    core = isinstance(loaded.codec, RegisterCodec | CapacityCodec)
-    return core or loaded.family.wire.register_form is RegisterForm.CAPACITY or loaded.family.wire.register is not None
 
 
 def pod_item(
