@@ -35,6 +35,27 @@ def request(name: str, memory_mib: int) -> PodRequest:
     return PodRequest(namespace="team-a", name=name, containers=(ContainerRequest(name="main", devices=(asked,)),))
 
 
+def test_deadlines_of_confirmed_reservations_are_forgotten_and_the_others_come_in_order() -> None:
+    clock = Clock()
+    book = Book(Fleet(REGISTRY), clock=clock, watch_limit=1)
+    card = Device(uuid="a-0", family="ACME", model="big", memory_mib=CARD_MIB, slots=10)
+    book.upsert_node(NodeInventory(node=NodeFacts(name="a"), devices=(card,)))
+    for name, hold_s in (("third", 30.0), ("first", 10.0), ("second", 20.0)):
+        assert book.reserve(request(name, 100), None, hold_s) is not None
+    for _ in range(1000):
+        book.reserve(request("p", 100), None, 86_400.0)
+        book.confirm("team-a/p")
+        book.remove_pod("team-a/p")
+    assert len(book._deadlines) <= 100
+    for name in ("first", "second", "third"):
+        due_s = book.next_deadline_s
+        assert due_s is not None
+        clock.now_s = due_s
+        book.expire()
+        assert not book.holds(f"team-a/{name}")
+    assert book.next_deadline_s is None
+
+
 class BookMachine(RuleBasedStateMachine):
     """Clients do anything in any order; a watcher has been there from the start."""
 

@@ -15,9 +15,11 @@ from hami_core.errors import BadQuantity, BadWire, HamiError
 from hami_core.model import (
     ContainerKind,
     ContainerShares,
+    Device,
     DeviceShare,
     Partition,
     PartitionPlacement,
+    PartitionProfile,
     Placement,
     PodRequest,
     ScoringWeights,
@@ -62,6 +64,35 @@ def test_absent_optional_fields_take_the_values_of_the_python_api() -> None:
     node = fit_pb2.Node(name="n", devices=[fit_pb2.Device(uuid="G-0", family="NVIDIA", memory_mib=10)])
     (device,) = decode.explicit_node(node).devices
     assert (device.core_units, device.slots, device.numa, device.healthy, device.mode) == (100, 1, 0, True, "")
+
+
+def test_every_field_of_a_card_reaches_its_value() -> None:
+    profile = fit_pb2.PartitionProfile(
+        name="1g.5gb",
+        memory_mib=4864,
+        core_units=14,
+        slice_count=7,
+        placements=[fit_pb2.PartitionPlacement(start=2, size=1)],
+    )
+    card = fit_pb2.Device(
+        uuid="G-1", family="NVIDIA", model="A100", index=1, memory_mib=40_960, core_units=50, slots=7, numa=-1,
+        unhealthy=True, mode="mig", profiles=[profile],
+    )  # fmt: skip
+    node = fit_pb2.Node(name="n", devices=[card], labels={"zone": "a"}, annotations={"x": "y"})
+    found = decode.explicit_node(node)
+    assert (found.node.name, found.node.labels, found.node.annotations) == ("n", {"zone": "a"}, {"x": "y"})
+    assert found.devices == (
+        Device(
+            uuid="G-1", family="NVIDIA", model="A100", index=1, memory_mib=40_960, core_units=50, slots=7, numa=-1,
+            healthy=False, mode="mig",
+            profiles=(
+                PartitionProfile(
+                    name="1g.5gb", memory_mib=4864, core_units=14, slice_count=7,
+                    placements=(PartitionPlacement(start=2, size=1),),
+                ),
+            ),
+        ),
+    )  # fmt: skip
 
 
 def test_every_field_of_a_pod_reaches_its_value() -> None:

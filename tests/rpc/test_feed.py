@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from tests.rpc.loop import in_loop
@@ -55,6 +57,23 @@ async def test_a_watcher_that_falls_behind_in_the_middle_gets_nothing_after_the_
             feed.publish(number)
         with pytest.raises(FellBehind):
             await anext(items)
+
+
+@in_loop
+async def test_what_waited_for_a_watcher_that_fell_behind_is_let_go_at_once() -> None:
+    class Item:
+        pass
+
+    feed = Feed[Item](limit=2)
+    with feed.subscribe():
+        waiting = []
+        for _ in range(5):
+            item = Item()
+            waiting.append(weakref.ref(item))
+            feed.publish(item)
+        del item
+        gc.collect()
+        assert [ref() for ref in waiting] == [None] * 5
 
 
 @in_loop

@@ -109,6 +109,11 @@ def test_over_tls_only_clients_of_the_right_authority_are_answered(tmp_path: Pat
             assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
+def test_a_port_in_use_is_refused_not_shared() -> None:
+    with served("--listen", "127.0.0.1:0") as (_, address):
+        assert f"cannot listen on {address}: in use" in refused("--listen", address)
+
+
 def test_what_can_not_be_served_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert "can be reached from other machines" in refused("--listen", "0.0.0.0:0")
     assert "--tls-cert and --tls-key, both" in refused("--listen", "127.0.0.1:0", "--tls-key", "key.pem")

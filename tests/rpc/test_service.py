@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 import pytest
@@ -22,6 +23,7 @@ from tests.rpc.world import (
     pod,
 )
 
+from hami_core.rpc import service
 from hami_core.rpc.fit.v1 import fit_pb2, fit_pb2_grpc
 
 Stub: TypeAlias = "fit_pb2_grpc.FitServiceAsyncStub"
@@ -223,6 +225,39 @@ async def test_a_malformed_register_breaks_its_family_on_its_node_and_says_so(tm
         decided = await decide(stub, "p")
         assert [(v.node, v.WhichOneof("verdict")) for v in decided.verdicts] == [("bad", "broken"), ("good", "fits")]
         assert "devmem" in decided.verdicts[0].broken.problem
+
+
+@in_loop
+async def test_a_kubernetes_pod_is_completed_as_the_webhook_does_whatever_scheduler_it_names(tmp_path: Path) -> None:
+    only_memory = {"acme.com/npu-memory": "600"}
+    async with engine(tmp_path) as stub:
+        await stub.UpsertNode(explicit_node("a"))
+        ask = fit_pb2.Pod(kubernetes_json=kubernetes_pod("p", only_memory, scheduler="ours"))
+        decided = await stub.Decide(fit_pb2.DecideRequest(pod=ask))
+        assert only_share(decided.best.placement) == fit_pb2.DeviceShare(uuid="a-0", memory_mib=600)
+
+
+@in_loop
+async def test_verdicts_are_of_one_moment_and_nobody_waits_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    judged = service._judged
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        begun.set()
+        assert go_on.wait(60)
+        return judged(*args, **kwargs)
+
+    monkeypatch.setattr(service, "_judged", slowly)
+    async with engine(tmp_path) as stub:
+        await stub.UpsertNode(explicit_node("a"))
+        asking = asyncio.ensure_future(decide(stub, "p"))
+        await asyncio.to_thread(begun.wait, 60)
+        await stub.AddPod(holding("team-a/later", "a", "a-0"))
+        await stub.RemoveNode(fit_pb2.RemoveNodeRequest(node="a"))
+        go_on.set()
+        assert [(v.node, v.WhichOneof("verdict")) for v in (await asking).verdicts] == [("a", "fits")]
 
 
 @in_loop

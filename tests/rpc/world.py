@@ -24,7 +24,7 @@ ACME = Family(
     name="ACME",
     vendor="acme",
     resources=Resources(count="acme.com/npu", memory="acme.com/npu-memory", cores="acme.com/npu-cores"),
-    units=Units(default_memory_mib=None),
+    units=Units(default_count=1),
     wire=WireNames(register="acme.com/register", allocated="acme.com/allocated"),
 )
 CARD_MIB = 1000
@@ -94,11 +94,19 @@ def pod(name: str, memory_mib: int = 600) -> fit_pb2.Pod:
 
 
 def kubernetes_pod(
-    name: str, limits: Mapping[str, str], annotations: Mapping[str, str] | None = None, phase: str = "Pending"
+    name: str,
+    limits: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
+    *,
+    phase: str = "Pending",
+    scheduler: str = "",
 ) -> bytes:
     item = {
         "metadata": {"namespace": "team-a", "name": name, "annotations": dict(annotations or {})},
-        "spec": {"containers": [{"name": "main", "resources": {"limits": dict(limits)}}]},
+        "spec": {
+            "schedulerName": scheduler,
+            "containers": [{"name": "main", "resources": {"limits": dict(limits)}}],
+        },
         "status": {"phase": phase},
     }
     return json.dumps(item).encode()
