@@ -15,6 +15,7 @@ import attrs
 import msgspec
 
 from hami_core.behaviour import ProbeReport
+from hami_core.errors import HamiError
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +38,8 @@ def main(argv: list[str]) -> int:
 def _answer(target: str) -> Answer:
     try:
         report = _find(target)()
+    except HamiError as err:
+        return Answer(error=str(err))
     except Exception as err:  # noqa: BLE001 - whatever a vendor library raises becomes the text of ProbeFailed
         return Answer(error=f"{type(err).__name__}: {err}")
     if not isinstance(report, ProbeReport):

@@ -30,7 +30,7 @@ def test_pynvml_sees_the_machine(host: HostMaker) -> None:
         }
         """
     )
-    assert {
+    assert answer == {
         "driver": "580.82.07",
         "cuda": 13000,
         "names": ["NVIDIA A40"] * 2,
@@ -38,14 +38,14 @@ def test_pynvml_sees_the_machine(host: HostMaker) -> None:
         "found_again": [0, 1],
         "by_bus": 1,
         "power_w": 32,
-    } == answer
+    }
 
 
 def test_gpustat_lists_the_cards(host: HostMaker) -> None:
     shown = json.loads(host("a40x2").command(str(SCRIPTS / "gpustat"), "--json"))
-    assert ["NVIDIA A40"] * 2 == [card["name"] for card in shown["gpus"]]
-    assert [46068] * 2 == [card["memory.total"] for card in shown["gpus"]]
-    assert [[], []] == [card["processes"] for card in shown["gpus"]]
+    assert [card["name"] for card in shown["gpus"]] == ["NVIDIA A40"] * 2
+    assert [card["memory.total"] for card in shown["gpus"]] == [46068] * 2
+    assert [card["processes"] for card in shown["gpus"]] == [[], []]
 
 
 def test_nvitop_shows_the_cards_once(host: HostMaker) -> None:
@@ -78,14 +78,14 @@ def test_cuda_python_allocates_copies_and_is_refused_past_the_card(host: HostMak
         }
         """
     )
-    assert {
+    assert answer == {
         "same": True,
         "taken": 1 << 20,
         "total_mib": 15360 - 430,
         "refused": 2,
         "freed": 0,
         "whole_again": True,
-    } == answer
+    }
 
 
 def test_cuda_python_launches_a_kernel_and_times_it(host: HostMaker) -> None:
@@ -106,7 +106,7 @@ def test_cuda_python_launches_a_kernel_and_times_it(host: HostMaker) -> None:
         """,
         HAMI_FAKE_TIME_SCALE="0",
     )
-    assert {"missing": 500, "busy": 600, "ms": 10.0} == answer
+    assert answer == {"missing": 500, "busy": 600, "ms": 10.0}
 
 
 def test_a_captured_graph_runs_as_often_as_it_is_launched(host: HostMaker) -> None:
@@ -140,7 +140,7 @@ def test_a_captured_graph_runs_as_often_as_it_is_launched(host: HostMaker) -> No
         """,
         HAMI_FAKE_TIME_SCALE="0",
     )
-    assert {"poisoned": 907, "nodes": 2, "before": 0, "after": 5, "ms": 14.0} == answer
+    assert answer == {"poisoned": 907, "nodes": 2, "before": 0, "after": 5, "ms": 14.0}
 
 
 def test_a_host_function_runs_after_the_work_before_it(host: HostMaker) -> None:
@@ -160,7 +160,7 @@ def test_a_host_function_runs_after_the_work_before_it(host: HostMaker) -> None:
         """,
         HAMI_FAKE_TIME_SCALE="0",
     )
-    assert {"calls": 1, "late_enough": True} == answer
+    assert answer == {"calls": 1, "late_enough": True}
 
 
 def test_without_a_machine_there_is_no_gpu(host: HostMaker) -> None:
@@ -175,7 +175,7 @@ def test_without_a_machine_there_is_no_gpu(host: HostMaker) -> None:
         """,
         HAMI_FAKE_MACHINE="",
     )
-    assert {"cuda": 100, "nvml": False} == answer
+    assert answer == {"cuda": 100, "nvml": False}
 
 
 def test_a_broken_machine_file_is_named_with_the_place_of_the_fault(host: HostMaker, tmp_path: Path) -> None:
@@ -213,10 +213,10 @@ def test_a_mig_instance_is_a_small_device(host: HostMaker) -> None:
         """,
         CUDA_VISIBLE_DEVICES=instance["uuid"],
     )
-    assert {
+    assert answer == {
         "count": 1,
         "name": "NVIDIA A100-SXM4-40GB MIG 2g.10gb",
         "sms": 28,
         "total_mib": 9856,
         "refused": 2,
-    } == answer
+    }

@@ -39,7 +39,8 @@ sys.stdin.readline()
 def running(host: Host, code: str, **more: str) -> Iterator[subprocess.Popen[str]]:
     """A program that has said that it is ready; gone afterwards."""
     program = host.start(code, **more)
-    assert program.stdin and program.stdout
+    assert program.stdin
+    assert program.stdout
     try:
         assert program.stdout.readline() == "ready\n"
         yield program
@@ -128,7 +129,7 @@ def test_utilisation_follows_the_work(host: HostMaker) -> None:
         """,
         HAMI_FAKE_TIME_SCALE="0",
     )
-    assert {"idle": 0, "busy": 100, "own": [[True, 100]]} == answer
+    assert answer == {"idle": 0, "busy": 100, "own": [[True, 100]]}
 
 
 def test_an_ipc_handle_opens_the_same_memory_in_another_process(host: HostMaker) -> None:
@@ -158,7 +159,7 @@ sys.stdin.readline()
             answer = {{"text": back.decode(), "charged": charged}}
             """
         )
-    assert {"text": "AAA", "charged": 0} == answer
+    assert answer == {"text": "AAA", "charged": 0}
 
 
 def test_an_xid_reaches_whoever_waits_for_events(host: HostMaker) -> None:
@@ -180,7 +181,7 @@ def test_an_xid_reaches_whoever_waits_for_events(host: HostMaker) -> None:
                   "more": more}
         """
     )
-    assert {"posted": [0, 0, -1], "xid": 79, "index": 1, "more": False} == answer
+    assert answer == {"posted": [0, 0, -1], "xid": 79, "index": 1, "more": False}
 
 
 def test_two_machine_files_do_not_mix_in_one_state_file(host: HostMaker) -> None:

@@ -161,10 +161,9 @@ static void test_an_array_takes_what_its_requirements_say(void) {
 }
 
 static void test_memory_of_graph_nodes_is_taken_at_launch(void) {
-  CUDA_MEM_ALLOC_NODE_PARAMS allocation = {
-      .poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
-                    .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}},
-      .bytesize = 2 << 20};
+  CUDA_MEM_ALLOC_NODE_PARAMS allocation = {.poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+                                                         .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}},
+                                           .bytesize = 2 << 20};
   CUgraph graph = NULL;
   CUgraphExec exec = NULL;
   CUgraphNode first = NULL;

@@ -21,8 +21,8 @@ uint64_t fake_clock_now(const struct fake_state *state) {
 
 static void jump_to(struct fake_state *state, uint64_t when_ns) {
   uint64_t now = __atomic_load_n(&state->virtual_ns, __ATOMIC_ACQUIRE);
-  while (now < when_ns && !__atomic_compare_exchange_n(&state->virtual_ns, &now, when_ns, false, __ATOMIC_ACQ_REL,
-                                                       __ATOMIC_ACQUIRE)) {
+  while (now < when_ns &&
+         !__atomic_compare_exchange_n(&state->virtual_ns, &now, when_ns, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
   }
 }
 

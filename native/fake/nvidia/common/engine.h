@@ -7,9 +7,9 @@
 
 #include "state.h"
 
-#define FAKE_SLICE_NS 50000000u  /* of a bucket */
-#define FAKE_WINDOW_SLICES 20u   /* utilisation is over the last second, like NVML's */
-#define FAKE_QUEUE_DEPTH 128u    /* accepted and unfinished, per process and unit */
+#define FAKE_SLICE_NS 50000000u /* of a bucket */
+#define FAKE_WINDOW_SLICES 20u  /* utilisation is over the last second, like NVML's */
+#define FAKE_QUEUE_DEPTH 128u   /* accepted and unfinished, per process and unit */
 
 uint64_t fake_clock_now(const struct fake_state *state);
 

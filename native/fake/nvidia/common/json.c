@@ -42,9 +42,7 @@ static void skip_space(struct reader *reader) {
   }
 }
 
-static char peek(const struct reader *reader) {
-  return reader->at < reader->length ? reader->text[reader->at] : '\0';
-}
+static char peek(const struct reader *reader) { return reader->at < reader->length ? reader->text[reader->at] : '\0'; }
 
 static bool take(struct reader *reader, char wanted) {
   skip_space(reader);
@@ -181,8 +179,7 @@ static struct json *read_integer(struct reader *reader) {
   int64_t value = 0;
   while (peek(reader) >= '0' && peek(reader) <= '9') {
     int digit = peek(reader) - '0';
-    if (__builtin_mul_overflow(value, (int64_t)10, &value) ||
-        __builtin_add_overflow(value, (int64_t)digit, &value)) {
+    if (__builtin_mul_overflow(value, (int64_t)10, &value) || __builtin_add_overflow(value, (int64_t)digit, &value)) {
       return fail(reader, "number too large");
     }
     reader->at++;

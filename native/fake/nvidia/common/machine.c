@@ -45,8 +45,8 @@ static bool unsigned_number(struct parser *parser, const struct json *object, co
   return true;
 }
 
-static bool mebibytes(struct parser *parser, const struct json *object, const char *key, int64_t low,
-                      int64_t fallback, uint64_t *out) {
+static bool mebibytes(struct parser *parser, const struct json *object, const char *key, int64_t low, int64_t fallback,
+                      uint64_t *out) {
   int64_t value = 0;
   if (!number(parser, object, key, low, 1 << 24, fallback, &value)) {
     return false;
@@ -94,8 +94,7 @@ static bool parse_profile(struct parser *parser, const struct json *object, stru
   const struct json *starts = NULL;
   if (!string(parser, object, "name", NULL, profile->name, sizeof profile->name) ||
       !unsigned_number(parser, object, "id", 0, 63, -1, &profile->id) ||
-      !unsigned_number(parser, object, "profile_id", 0, 255, (int64_t)profile->id,
-                       &profile->gpu_instance_profile_id) ||
+      !unsigned_number(parser, object, "profile_id", 0, 255, (int64_t)profile->id, &profile->gpu_instance_profile_id) ||
       !mebibytes(parser, object, "memory_mib", 1, -1, &profile->memory_bytes) ||
       !unsigned_number(parser, object, "slice_count", 1, 8, -1, &profile->slice_count) ||
       !unsigned_number(parser, object, "multiprocessors", 1, 1024, -1, &profile->multiprocessors) ||
@@ -329,8 +328,7 @@ static uint64_t digest(const char *text, size_t length) {
   return hash;
 }
 
-bool fake_machine_parse(struct fake_machine *machine, const char *text, size_t length, char *error,
-                        size_t error_size) {
+bool fake_machine_parse(struct fake_machine *machine, const char *text, size_t length, char *error, size_t error_size) {
   memset(machine, 0, sizeof *machine);
   struct json_document *document = json_parse(text, length, error, error_size);
   if (document == NULL) {

@@ -26,7 +26,7 @@ struct fake_link {
 
 struct fake_profile {
   char name[32];
-  unsigned id;   /* NVML_GPU_INSTANCE_PROFILE_* */
+  unsigned id;                      /* NVML_GPU_INSTANCE_PROFILE_* */
   unsigned gpu_instance_profile_id; /* what nvidia-smi prints, such as 19 */
   uint64_t memory_bytes;
   unsigned slice_count;
@@ -79,7 +79,7 @@ struct fake_device {
 
 struct fake_unit {
   int device;
-  int instance; /* -1: the card itself */
+  int instance;          /* -1: the card itself */
   uint64_t memory_bytes; /* what allocations and contexts may take */
 };
 

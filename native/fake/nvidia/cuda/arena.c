@@ -44,8 +44,8 @@ bool fake_arena_open(void) {
   bool sized = false;
   for (arena_bytes = LARGEST_ARENA; arena_bytes >= SMALLEST_ARENA && arena == NULL; arena_bytes /= 2) {
     sized = arena_file >= 0 && ftruncate(arena_file, (off_t)arena_bytes) == 0;
-    arena = sized ? reserve(arena_bytes, MAP_SHARED, arena_file)
-                  : reserve(arena_bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    arena =
+        sized ? reserve(arena_bytes, MAP_SHARED, arena_file) : reserve(arena_bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     chunk_count = arena_bytes / FAKE_CHUNK_BYTES;
   }
   if (arena != NULL) {

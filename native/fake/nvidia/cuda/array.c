@@ -56,8 +56,8 @@ static CUresult new_array(struct fake_context *context, const CUDA_ARRAY3D_DESCR
   bool deferred = (descriptor->Flags & (CUDA_ARRAY3D_SPARSE | CUDA_ARRAY3D_DEFERRED_MAPPING)) != 0;
   CUresult result = bytes == 0 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
   if (result == CUDA_SUCCESS && !deferred) {
-    result = fake_memory_allocate(context, bytes, FAKE_BLOCK_ARRAY, fake_round_up(bytes, FAKE_SMALL_BYTES),
-                                  &array->block);
+    result =
+        fake_memory_allocate(context, bytes, FAKE_BLOCK_ARRAY, fake_round_up(bytes, FAKE_SMALL_BYTES), &array->block);
   }
   if (result != CUDA_SUCCESS) {
     fake_object_delete(array);

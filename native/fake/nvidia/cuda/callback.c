@@ -64,8 +64,11 @@ static CUresult enqueue(struct fake_stream *stream, CUhostFn function, CUstreamC
   if (callback == NULL) {
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
-  *callback = (struct callback){
-      .stream = stream, .due_ns = stream->tail_ns, .function = function, .stream_function = stream_function, .data = data};
+  *callback = (struct callback){.stream = stream,
+                                .due_ns = stream->tail_ns,
+                                .function = function,
+                                .stream_function = stream_function,
+                                .data = data};
   pthread_mutex_lock(&lock);
   CUresult result = running ? CUDA_SUCCESS : start_thread();
   if (result == CUDA_SUCCESS) {

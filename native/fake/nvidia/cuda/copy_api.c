@@ -132,8 +132,7 @@ LATER(cuMemcpyPeerAsync,
       ((void)to_context, (void)from_context, line(to, from, bytes)))
 LATER(cuMemcpyHtoDAsync_v2, (CUdeviceptr to, const void *from, size_t bytes, CUstream stream),
       line(to, ADDRESS(from), bytes))
-LATER(cuMemcpyDtoHAsync_v2, (void *to, CUdeviceptr from, size_t bytes, CUstream stream),
-      line(ADDRESS(to), from, bytes))
+LATER(cuMemcpyDtoHAsync_v2, (void *to, CUdeviceptr from, size_t bytes, CUstream stream), line(ADDRESS(to), from, bytes))
 LATER(cuMemcpyDtoDAsync_v2, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream), line(to, from, bytes))
 LATER(cuMemcpyHtoAAsync_v2, (CUarray to, size_t offset, const void *from, size_t bytes, CUstream stream),
       to_array(to, offset, ADDRESS(from), bytes))

@@ -33,10 +33,10 @@
 struct fake_driver {
   const struct fake_machine *machine;
   struct fake_state *state;
-  int device_count;            /* as CUDA numbers them, after CUDA_VISIBLE_DEVICES */
-  int units[FAKE_MAX_UNITS];   /* CUDA device -> unit of the machine */
-  uint64_t small_bytes;        /* HAMI_FAKE_GRANULARITY */
-  bool self_calls;             /* HAMI_FAKE_SELF_CALLS */
+  int device_count;          /* as CUDA numbers them, after CUDA_VISIBLE_DEVICES */
+  int units[FAKE_MAX_UNITS]; /* CUDA device -> unit of the machine */
+  uint64_t small_bytes;      /* HAMI_FAKE_GRANULARITY */
+  bool self_calls;           /* HAMI_FAKE_SELF_CALLS */
 };
 
 extern struct fake_driver fake_driver;
@@ -176,7 +176,7 @@ struct fake_block {
   size_t span; /* of address space */
   enum fake_block_kind kind;
   bool live;
-  bool touched; /* its memory has been written, so freeing must give pages back */
+  bool touched;  /* its memory has been written, so freeing must give pages back */
   bool released; /* a graph's block that a free node has let go */
   int unit;
   uint64_t charged;
@@ -195,7 +195,8 @@ int fake_arena_fd(void);
 void fake_arena_restore(CUdeviceptr address, size_t bytes); /* after something else was mapped over a part */
 uint64_t fake_arena_offset(CUdeviceptr address);
 /* Both need fake_lock. A new block is on its context's list, if it has a context. */
-struct fake_block *fake_block_new(size_t size, size_t alignment, enum fake_block_kind kind, struct fake_context *context);
+struct fake_block *fake_block_new(size_t size, size_t alignment, enum fake_block_kind kind,
+                                  struct fake_context *context);
 void fake_block_delete(struct fake_block *block);
 struct fake_block *fake_block_at(CUdeviceptr address); /* the live block that contains it */
 
@@ -235,7 +236,7 @@ struct fake_event {
   unsigned flags;
   bool recorded;
   uint64_t time_ns;
-  struct fake_stream *stream;   /* last recorded in, for pending callbacks */
+  struct fake_stream *stream; /* last recorded in, for pending callbacks */
   uint64_t callbacks;
   struct fake_graph *capture; /* recorded inside this capture */
   struct fake_node **tips;
@@ -373,7 +374,7 @@ struct fake_pool {
 };
 
 void fake_pools_trim_unit(int unit); /* all that is not in use; needs fake_lock */
-void fake_pools_trim_idle(void); /* what synchronising does: reserved memory above the threshold goes back */
+void fake_pools_trim_idle(void);     /* what synchronising does: reserved memory above the threshold goes back */
 CUresult fake_pool_allocate(struct fake_context *context, struct fake_pool *pool, size_t bytes,
                             struct fake_block **block);
 CUresult fake_pool_free(struct fake_block *block);

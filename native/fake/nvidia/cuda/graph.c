@@ -167,9 +167,8 @@ static CUresult run_node(struct fake_node *node, struct fake_stream *stream, uin
   if (node->disabled) {
     return CUDA_SUCCESS;
   }
-  return node->work.kind == FAKE_WORK_ALLOCATE
-             ? fake_graph_block_commit(node->work.as.block, node->graph->auto_free)
-             : fake_work_run(stream, &node->work);
+  return node->work.kind == FAKE_WORK_ALLOCATE ? fake_graph_block_commit(node->work.as.block, node->graph->auto_free)
+                                               : fake_work_run(stream, &node->work);
 }
 
 CUresult fake_graph_run(struct fake_graph *graph, struct fake_stream *stream) {

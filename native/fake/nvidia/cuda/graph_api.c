@@ -86,10 +86,10 @@ CUresult cuGraphAddKernelNode(CUgraphNode *out, CUgraph handle, const CUgraphNod
   if (kernel == NULL) {
     return CUDA_ERROR_INVALID_VALUE;
   }
-  const struct fake_work work = kernel_work(
-      kernel->func, (const unsigned[]){kernel->gridDimX, kernel->gridDimY, kernel->gridDimZ},
-      (const unsigned[]){kernel->blockDimX, kernel->blockDimY, kernel->blockDimZ}, kernel->sharedMemBytes,
-      kernel->kernelParams, kernel->extra);
+  const struct fake_work work =
+      kernel_work(kernel->func, (const unsigned[]){kernel->gridDimX, kernel->gridDimY, kernel->gridDimZ},
+                  (const unsigned[]){kernel->blockDimX, kernel->blockDimY, kernel->blockDimZ}, kernel->sharedMemBytes,
+                  kernel->kernelParams, kernel->extra);
   return add(out, graph, needs, count, &work, CU_GRAPH_NODE_TYPE_KERNEL);
 }
 

@@ -276,14 +276,12 @@ CUresult cuGraphExecUpdate_v2(CUgraphExec handle, CUgraph graph, CUgraphExecUpda
     return CUDA_ERROR_INVALID_VALUE;
   }
   CUresult result = update(exec, (struct fake_graph *)graph);
-  *info = (CUgraphExecUpdateResultInfo){.result = result == CUDA_SUCCESS
-                                                      ? CU_GRAPH_EXEC_UPDATE_SUCCESS
-                                                      : CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED};
+  *info = (CUgraphExecUpdateResultInfo){.result = result == CUDA_SUCCESS ? CU_GRAPH_EXEC_UPDATE_SUCCESS
+                                                                         : CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED};
   return result;
 }
 
-CUresult cuGraphExecUpdate(CUgraphExec handle, CUgraph graph, CUgraphNode *error_node,
-                           CUgraphExecUpdateResult *out) {
+CUresult cuGraphExecUpdate(CUgraphExec handle, CUgraph graph, CUgraphNode *error_node, CUgraphExecUpdateResult *out) {
   ENTER_EXEC(cuGraphExecUpdate);
   if (out == NULL || !fake_object_is(graph, FAKE_GRAPH)) {
     return CUDA_ERROR_INVALID_VALUE;

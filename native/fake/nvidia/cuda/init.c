@@ -42,16 +42,16 @@ void fake_call_self(const char *name) {
   void *address = dlsym(RTLD_DEFAULT, name);
   if (address != NULL && strcmp(name, "cuCtxGetCurrent") == 0) {
     CUcontext context = NULL;
-    ((CUresult(*)(CUcontext *))(uintptr_t)address)(&context);
+    ((CUresult (*)(CUcontext *))(uintptr_t)address)(&context);
   } else if (address != NULL && strcmp(name, "cuMemGetInfo_v2") == 0) {
     size_t free_bytes = 0;
     size_t total = 0;
-    ((CUresult(*)(size_t *, size_t *))(uintptr_t)address)(&free_bytes, &total);
+    ((CUresult (*)(size_t *, size_t *))(uintptr_t)address)(&free_bytes, &total);
   } else if (address != NULL && strcmp(name, "cuMemAlloc_v2") == 0) {
     CUdeviceptr pointer = 0;
     void *release = dlsym(RTLD_DEFAULT, "cuMemFree_v2");
-    if (((CUresult(*)(CUdeviceptr *, size_t))(uintptr_t)address)(&pointer, 1) == CUDA_SUCCESS && release != NULL) {
-      ((CUresult(*)(CUdeviceptr))(uintptr_t)release)(pointer);
+    if (((CUresult (*)(CUdeviceptr *, size_t))(uintptr_t)address)(&pointer, 1) == CUDA_SUCCESS && release != NULL) {
+      ((CUresult (*)(CUdeviceptr))(uintptr_t)release)(pointer);
     }
   }
   inside = false;

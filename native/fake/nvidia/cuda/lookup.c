@@ -1,8 +1,8 @@
 /* cuGetProcAddress, cuGetExportTable and the texts of errors. */
 #include <string.h>
 
-#include "driver.h"
 #include "../common/errors.h"
+#include "driver.h"
 #include "table.h"
 
 /* First row of `symbol` in the table, which is sorted by base name. */
@@ -35,8 +35,8 @@ static const struct fake_function *find(const char *symbol, int version, bool pe
       continue;
     }
     /* A per-thread twin never has an older ABI than the newest plain row it stands beside, so newer wins first. */
-    bool better = best == NULL || row->introduced > best->introduced ||
-                  (row->introduced == best->introduced && row->per_thread);
+    bool better =
+        best == NULL || row->introduced > best->introduced || (row->introduced == best->introduced && row->per_thread);
     best = better ? row : best;
   }
   return best;
@@ -44,8 +44,7 @@ static const struct fake_function *find(const char *symbol, int version, bool pe
 
 static CUresult look_up(const char *symbol, void **out, int version, cuuint64_t flags,
                         CUdriverProcAddressQueryResult *status) {
-  const cuuint64_t known_flags =
-      CU_GET_PROC_ADDRESS_LEGACY_STREAM | CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM;
+  const cuuint64_t known_flags = CU_GET_PROC_ADDRESS_LEGACY_STREAM | CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM;
   const struct fake_machine *machine = NULL;
   int driver_version = fake_machine_load(&machine) == FAKE_MACHINE_READY ? machine->cuda_version : CUDA_VERSION;
   if (symbol == NULL || out == NULL || (flags & ~known_flags) != 0 || version > driver_version) {

@@ -60,8 +60,7 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *out, size_t *pitch, size_t width, size_
   FAKE_ENTER(cuMemAllocPitch_v2);
   const size_t pitch_alignment = 512;
   size_t bytes = 0;
-  if (pitch == NULL || width == 0 || height == 0 ||
-      (element_bytes != 4 && element_bytes != 8 && element_bytes != 16)) {
+  if (pitch == NULL || width == 0 || height == 0 || (element_bytes != 4 && element_bytes != 8 && element_bytes != 16)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   if (width > SIZE_MAX - pitch_alignment ||

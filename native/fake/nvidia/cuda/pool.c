@@ -181,8 +181,8 @@ CUresult cuMemFreeAsync(CUdeviceptr pointer, CUstream handle) {
   struct fake_block *block = fake_block_at(pointer);
   bool exact = block != NULL && block->base == pointer;
   bool graph = exact && block->kind == FAKE_BLOCK_GRAPH;
-  bool good = exact && (block->kind == FAKE_BLOCK_POOL || block->kind == FAKE_BLOCK_DEVICE ||
-                        block->kind == FAKE_BLOCK_MANAGED);
+  bool good = exact &&
+              (block->kind == FAKE_BLOCK_POOL || block->kind == FAKE_BLOCK_DEVICE || block->kind == FAKE_BLOCK_MANAGED);
   if (good) {
     fake_memory_release(block);
   }
@@ -203,8 +203,8 @@ CUresult cuMemPoolCreate(CUmemoryPool *out, const CUmemPoolProps *properties) {
     return CUDA_ERROR_INVALID_DEVICE;
   }
   pthread_mutex_lock(&fake_lock);
-  struct fake_pool *pool = new_pool(host ? 0 : properties->location.id,
-                                    host ? -1 : fake_driver.units[properties->location.id]);
+  struct fake_pool *pool =
+      new_pool(host ? 0 : properties->location.id, host ? -1 : fake_driver.units[properties->location.id]);
   if (pool != NULL) {
     pool->max_size = properties->maxSize;
     pool->handle_types = properties->handleTypes;

@@ -81,8 +81,7 @@ CUresult cuMemGetAllocationGranularity(size_t *granularity, const CUmemAllocatio
 
 /* A file that holds the memory and then the trailer. */
 static int new_file(const CUmemAllocationProp *properties, size_t size, int unit) {
-  struct trailer trailer = {
-      .magic = TRAILER_MAGIC, .size = size, .unit = unit, .properties = *properties};
+  struct trailer trailer = {.magic = TRAILER_MAGIC, .size = size, .unit = unit, .properties = *properties};
   int fd = memfd_create("hami-fake-physical", MFD_CLOEXEC);
   if (fd >= 0 && (ftruncate(fd, (off_t)size) != 0 ||
                   pwrite(fd, &trailer, sizeof trailer, (off_t)size) != (ssize_t)sizeof trailer)) {
@@ -153,8 +152,7 @@ CUresult cuMemAddressReserve(CUdeviceptr *out, size_t size, size_t alignment, CU
                              unsigned long long flags) {
   FAKE_ENTER(cuMemAddressReserve);
   (void)address; /* a wish, which the driver need not grant */
-  if (out == NULL || size == 0 || size % FAKE_CHUNK_BYTES != 0 || flags != 0 ||
-      (alignment & (alignment - 1)) != 0) {
+  if (out == NULL || size == 0 || size % FAKE_CHUNK_BYTES != 0 || flags != 0 || (alignment & (alignment - 1)) != 0) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   pthread_mutex_lock(&fake_lock);

@@ -114,8 +114,7 @@ nvmlReturn_t nvmlDeviceGetBrand(nvmlDevice_t device, nvmlBrandType_t *brand) {
 nvmlReturn_t nvmlDeviceGetIndex(nvmlDevice_t device, unsigned *index) {
   NVML_ENTER_DEVICE(nvmlDeviceGetIndex, device);
   NVML_NEED(index != NULL);
-  *index = fake_nvml_instance(unit) == NULL ? (unsigned)card->index
-                                            : (unsigned)fake_nvml.machine->units[unit].instance;
+  *index = fake_nvml_instance(unit) == NULL ? (unsigned)card->index : (unsigned)fake_nvml.machine->units[unit].instance;
   return NVML_SUCCESS;
 }
 

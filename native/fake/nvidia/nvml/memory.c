@@ -96,8 +96,7 @@ nvmlReturn_t nvmlDeviceGetComputeRunningProcesses(nvmlDevice_t device, unsigned 
   return list_processes(unit, count, rows, 1);
 }
 
-nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v2(nvmlDevice_t device, unsigned *count,
-                                                     nvmlProcessInfo_v2_t *rows) {
+nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v2(nvmlDevice_t device, unsigned *count, nvmlProcessInfo_v2_t *rows) {
   NVML_ENTER_DEVICE(nvmlDeviceGetComputeRunningProcesses_v2, device);
   return list_processes(unit, count, rows, 2);
 }
@@ -153,8 +152,8 @@ nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtilization_
   return NVML_SUCCESS;
 }
 
-nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t device, nvmlProcessUtilizationSample_t *rows,
-                                             unsigned *count, unsigned long long last_seen) {
+nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t device, nvmlProcessUtilizationSample_t *rows, unsigned *count,
+                                             unsigned long long last_seen) {
   NVML_ENTER_DEVICE(nvmlDeviceGetProcessUtilization, device);
   struct fake_process_use uses[FAKE_MAX_PROCESSES];
   NVML_NEED(count != NULL);

@@ -21,7 +21,9 @@ static unsigned power_mw(const struct fake_device *card) {
   return card->idle_power_mw + span / 100 * load_percent(card);
 }
 
-static unsigned temperature(const struct fake_device *card) { return card->temperature_c + load_percent(card) * 3 / 10; }
+static unsigned temperature(const struct fake_device *card) {
+  return card->temperature_c + load_percent(card) * 3 / 10;
+}
 
 static unsigned clock_of(const struct fake_device *card, nvmlClockType_t type) {
   return type == NVML_CLOCK_MEM ? card->memory_clock_mhz : card->sm_clock_mhz;

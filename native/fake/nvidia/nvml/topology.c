@@ -8,9 +8,9 @@ static const struct {
   const char *kind;
   nvmlGpuTopologyLevel_t level;
 } levels[] = {
-    {"same-board", NVML_TOPOLOGY_INTERNAL},      {"single-switch", NVML_TOPOLOGY_SINGLE},
-    {"multi-switch", NVML_TOPOLOGY_MULTIPLE},    {"host-bridge", NVML_TOPOLOGY_HOSTBRIDGE},
-    {"same-cpu", NVML_TOPOLOGY_NODE},            {"cross-cpu", NVML_TOPOLOGY_SYSTEM},
+    {"same-board", NVML_TOPOLOGY_INTERNAL},   {"single-switch", NVML_TOPOLOGY_SINGLE},
+    {"multi-switch", NVML_TOPOLOGY_MULTIPLE}, {"host-bridge", NVML_TOPOLOGY_HOSTBRIDGE},
+    {"same-cpu", NVML_TOPOLOGY_NODE},         {"cross-cpu", NVML_TOPOLOGY_SYSTEM},
 };
 
 /* The file may say; else cards of one NUMA node share a CPU. */
