@@ -60,7 +60,7 @@ def tell(started: list[subprocess.Popen[str]]) -> None:
     pod_share = ("--count", "2", "--memory", str(shares[0]["memory_mib"]), "--cores", str(shares[0]["core_percent"]))
     started.append(start("run", "--simulate", MACHINE, *pod_share, *uuids, "--", *command))
     pod = wait_for_lease(started[0])
-    neighbour = start("run", "--simulate", MACHINE, "--memory", "20000", *uuids[:2], "--", *HOLD_MEMORY, "20000")
+    neighbour = start("run", "--simulate", MACHINE, "--memory", "22000", *uuids[:2], "--", *HOLD_MEMORY, "20000")
     started.append(neighbour)
     expect_line(neighbour, "holds 20000 MiB")
 

@@ -122,7 +122,7 @@ def _decide(cards: tuple[Card, ...], ask: Ask, out: tuple[Lease, ...], *, machin
     fleet.upsert_node(NodeFacts(name=machine), [card.device for card in cards])
     for lease in out:
         label = " ".join(" ".join(lease.command).split())[:_LABEL_WIDTH]
-        fleet.add_pod(lease.key, lease.placement(machine), label=f"{lease.id} ({label})")
+        fleet.add_pod(lease.key, lease.placement(machine), label=f"{lease.id} {label}")
     return fleet.decide(_request(cards, ask)).verdict(machine)
 
 
