@@ -30,13 +30,6 @@ class NodeLock(enum.StrEnum):
     NONE = ""
 
 
-class Quota(enum.StrEnum):
-    """When a family's namespace quota is looked at again with resolved MiB."""
-
-    ADMISSION = "admission"  # in the webhook only
-    FIT = "fit"  # in the webhook and on every card considered
-
-
 @attrs.frozen(kw_only=True)
 class Resources:
     """Names of a family's extended resources; None where the family has no such resource."""
@@ -131,7 +124,6 @@ class Family:
     units: Units = Units()
     selectors: SelectorKeys = SelectorKeys()
     templates: tuple[Template, ...] = ()
-    quota: Quota = Quota.ADMISSION
     cards_per_pod: int | None = None  # Moore Threads: containers of a pod may share one card only
     runtime_class: str | None = None
     isolation: Isolation | None = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 import msgspec
 
-from hami_core.family import Family, NodeLock, Quota, RegisterForm, Resources, SelectorKeys, Units, WireNames
+from hami_core.family import Family, NodeLock, RegisterForm, Resources, SelectorKeys, Units, WireNames
 from hami_core.hookspecs import hookimpl
 from hami_core.model import Device, Placement, PodRequest
 from hami_core.wire.capacity import capacity_codec
@@ -68,7 +68,6 @@ def hami_families(config: ConfigSections) -> tuple[Family, ...]:
             units=UNITS,
             wire=WIRE,
             selectors=SELECTORS,
-            quota=Quota.FIT,
         ),
     )
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from hami_core.behaviour import Admitter, Allocator, FitBehaviour, NodeCodec, PlacementWriter, Probe
-from hami_core.family import Family, Isolation, Quota, Resources, SelectorKeys, Units, WireNames
+from hami_core.family import Family, Isolation, Resources, SelectorKeys, Units, WireNames
 from hami_core.hookspecs import hookimpl
 from hami_core.wire.device_config import ConfigSections
 from hami_nvidia.config import NvidiaConfig, read_config, settings_of
@@ -60,7 +60,6 @@ def nvidia_family(settings: NvidiaConfig) -> Family:
             default_count=settings.default_gpu_num or None,
         ),
         selectors=SELECTORS,
-        quota=Quota.FIT,
         runtime_class=settings.runtime_class_name or None,
         isolation=ISOLATION,
         settings=settings,
@@ -76,8 +75,9 @@ def hami_families(config: ConfigSections) -> Iterable[Family]:
 @hookimpl
 def hami_machines() -> Iterable[Path]:
     """The machine files of this package."""
-    folder = Path(str(files(__name__))) / "machines"
-    return sorted(folder.glob("*.json"))
+    # Through the loader, never by a folder's path: an editable install's package lies in two folders.
+    inside = files(__name__).joinpath("machines").iterdir()
+    return sorted(Path(str(file)) for file in inside if file.name.endswith(".json"))
 
 
 @hookimpl

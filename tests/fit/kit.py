@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hami_core.behaviour import FitBehaviour
-from hami_core.family import Family, Quota, Resources, WireNames
+from hami_core.family import Family, Resources, WireNames
 from hami_core.fit import Fleet
 from hami_core.hookspecs import hookimpl
 from hami_core.model import (
@@ -36,7 +36,7 @@ def family(name: str, **more: Any) -> Family:
     )
 
 
-GPU = family("GPU", quota=Quota.FIT)
+GPU = family("GPU")
 NPU = family("NPU", cards_per_pod=1)
 FAMILIES = (GPU, NPU)
 

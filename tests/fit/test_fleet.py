@@ -202,9 +202,9 @@ def test_a_quota_of_nothing_blocks_and_lifting_it_opens() -> None:
 
 
 def test_a_quota_in_coarse_units_is_counted_in_mib() -> None:
-    from hami_core.family import Quota, Units
+    from hami_core.family import Units
 
-    mlu = family("MLU", quota=Quota.FIT, units=Units(memory_unit_mib=256))
+    mlu = family("MLU", units=Units(memory_unit_mib=256))
     made = fleet(card(family="MLU", memory_mib=10_000), registry=registry(families=[mlu]))
     made.set_quota("default", {"mlu.test/memory": 4})
     assert made.decide(pod(ask(1024, family="MLU"))).best is not None

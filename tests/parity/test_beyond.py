@@ -206,6 +206,18 @@ def test_several_quotas() -> None:
         assert decided([*objects, *order], pod({GPU: "1", GPU_MEMORY: "1000"})).admitted
 
 
+def test_quota_on_the_card() -> None:
+    quota = {
+        "kind": "ResourceQuota",
+        "metadata": {"name": "q", "namespace": "team-a"},
+        "spec": {"hard": {"limits.hygon.com/dcumem": "1000"}},
+    }
+    objects = [node(node_dcu_register="DCU-1,10,16000,100,DCU-Z100,0,true,0,hami-core:"), quota]
+    whole, part = pod({"hygon.com/dcunum": "1"}), pod({"hygon.com/dcunum": "1", "hygon.com/dcumem": "1000"})
+    assert str(decided(objects, whole).verdicts["n1"]) == "1/1 ResourceQuotaNotFit"
+    assert decided(objects, part).node == "n1"
+
+
 def test_other_containers() -> None:
     config = "nvidia: {gpuCorePolicy: force}"
     assert decided([], pod({"cpu": "1"}), config).admission.patch == ()

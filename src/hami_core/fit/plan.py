@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from hami_core.family import Quota
 from hami_core.model import ContainerRequest, DeviceRequest, PodRequest, Selector
 from hami_core.score.builtin import BINPACK_NODES, DEFAULT_NODE_POLICY
 from hami_core.score.cards import CardOrder, card_order
@@ -90,7 +89,7 @@ def make_plan(pod: PodRequest, registry: Registry, rooms: Mapping[str, Room]) ->
                     request=request,
                     selector=selectors[request.family],
                     order=orders[request.family],
-                    room=rooms.get(request.family) if loaded[request.family].family.quota is Quota.FIT else None,
+                    room=rooms.get(request.family),
                 )
                 for request in sorted(container.devices, key=_family_of)
                 if request.family in loaded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hami_core.family import Family, Quota
+from hami_core.family import Family
 from hami_core.fit.plan import Room
 from hami_core.fit.state import Holding
 from hami_core.fit.usage import family_totals
@@ -41,14 +41,14 @@ class Quotas:
                 self._charged[account] = after
 
     def rooms(self, pod: PodRequest, registry: Registry) -> dict[str, Room]:
-        """What is left for `pod`, by family, where a limit applies during the fit."""
+        """What is left for `pod`, by family, where a limit applies."""
         limits = self._limits.get(pod.namespace)
         if not limits:
             return {}
         rooms = {}
         for name in pod.families:
             loaded = registry.families.get(name)
-            if loaded is not None and loaded.family.quota is Quota.FIT:
+            if loaded is not None:
                 room = self._room(pod.namespace, loaded.family, limits)
                 if room != Room():
                     rooms[name] = room
