@@ -16,6 +16,8 @@ function(hami_set_flags target)
     target_compile_options(${target} PRIVATE -fsanitize=${HAMI_SANITIZE} -fno-omit-frame-pointer
                            -fno-sanitize-recover=all)
     target_link_options(${target} PRIVATE -fsanitize=${HAMI_SANITIZE})
+  else()
+    target_link_options(${target} PRIVATE -Wl,-z,defs) # a missing function fails here, not in somebody's program
   endif()
 endfunction()
 
