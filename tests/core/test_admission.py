@@ -17,6 +17,10 @@ import hami_mlu
 import hami_mthreads
 import hami_nvidia
 from hami_core.admission import Admission, AdmissionSettings, admit
+from hami_core.behaviour import Admitter, Edits
+from hami_core.family import Family, Resources, WireNames
+from hami_core.hookspecs import hookimpl
+from hami_core.objects import ContainerFacts, PodFacts
 from hami_core.registry import Registry, load_registry
 from hami_core.wire.device_config import ConfigSections
 
@@ -126,6 +130,45 @@ def test_a_runtime_class_is_set_where_the_pod_has_none() -> None:
     registry = load_registry(ConfigSections.parse("nvidia: {runtimeClassName: nvidia}"), [hami_nvidia])
     assert admit(pod(), registry).pod["spec"]["runtimeClassName"] == "nvidia"
     assert admit(pod(runtimeClassName="mine"), registry).pod["spec"]["runtimeClassName"] == "mine"
+
+
+def test_without_a_scheduler_name_a_pods_scheduler_stays_what_it_is() -> None:
+    admission = admit(pod(nodeName="n1"), NVIDIA, AdmissionSettings(scheduler_name=""))
+    assert (admission.admitted, admission.patch) == (True, ())
+
+
+class Thorough:
+    """A vendor whose admission uses everything that `Edits` can say."""
+
+    @hookimpl
+    def hami_families(self, config: ConfigSections) -> list[Family]:
+        wire = WireNames(allocated="x.com/allocated")
+        return [Family(name="X", vendor="x", resources=Resources(count="x.com/card", memory="x.com/mem"), wire=wire)]
+
+    @hookimpl
+    def hami_admit(self, family: Family) -> Admitter:
+        def edits(pod: PodFacts, container: ContainerFacts) -> Edits:
+            return Edits(
+                found=True,
+                limits={"x.com/mem": "1"},
+                requests={"x.com/mem": "1"},
+                env={"NAME": container.name},
+                env_all_containers={"ALL": "yes"},
+                pod_annotations={"x.com/seen": "true"},
+            )
+
+        return edits
+
+
+def test_every_kind_of_edit_is_applied_where_it_belongs() -> None:
+    item = {"metadata": {"name": "p"}, "spec": {"initContainers": [{"name": "i"}], "containers": [{"name": "c"}]}}
+    admitted = admit(item, load_registry(plugins=[Thorough()])).pod
+    assert admitted["metadata"]["annotations"] == {"x.com/seen": "true"}
+    for part, name in (("initContainers", "i"), ("containers", "c")):
+        (entry,) = admitted["spec"][part]
+        assert entry["resources"] == {"limits": {"x.com/mem": "1"}, "requests": {"x.com/mem": "1"}}
+        assert sorted(each["name"] for each in entry["env"]) == ["ALL", "NAME"]
+        assert {"name": "NAME", "value": name} in entry["env"]
 
 
 quantities = st.sampled_from(["0", "1", "2", "3", "10", "30", "50", "100", "3000", "16Gi", "1.5", 1, 4])

@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 
 import hami_dcu
 import hami_nvidia
+from hami_core.behaviour import NodeCodec
+from hami_core.family import Family, Resources, WireNames
 from hami_core.fit import Fleet
+from hami_core.hookspecs import hookimpl
 from hami_core.inventory import Cluster, feed, read_cluster, read_holding, read_inventory
-from hami_core.model import ContainerKind, DeviceShare, Partition, PartitionPlacement
+from hami_core.model import ContainerKind, Device, DeviceShare, Partition, PartitionPlacement
 from hami_core.objects import NodeFacts, read_pod
 from hami_core.registry import load_registry
+from hami_core.wire.device_config import ConfigSections
 
 REGISTRY = load_registry(plugins=[hami_nvidia, hami_dcu])
 CARD = {"id": "GPU-a", "count": 10, "devmem": 8192, "devcore": 100, "type": "NVIDIA-Tesla P4", "health": True}
@@ -47,6 +51,30 @@ def test_a_family_that_is_malformed_on_a_node_is_broken_there_and_the_others_are
     assert [device.uuid for device in inventory.devices] == ["GPU-a"]
     assert list(inventory.broken) == ["DCU"]
     assert inventory.broken["DCU"].startswith("node n1: annotation hami.io/node-dcu-register: has no ':'")
+
+
+class Clumsy:
+    """A vendor whose codec fails in a way that no specification foresees."""
+
+    @hookimpl
+    def hami_families(self, config: ConfigSections) -> list[Family]:
+        return [Family(name="X", vendor="x", resources=Resources(count="x/c"), wire=WireNames(allocated="x/a"))]
+
+    @hookimpl
+    def hami_node_codec(self, family: Family) -> NodeCodec:
+        class Codec:
+            def decode(self, node: NodeFacts) -> tuple[Device, ...]:
+                raise ZeroDivisionError("0 cards")
+
+        return Codec()
+
+
+def test_a_plugin_that_fails_on_a_node_hides_no_other_vendors_cards() -> None:
+    registry = load_registry(plugins=[Clumsy(), hami_nvidia])
+    facts = NodeFacts(name="n1", annotations={"hami.io/node-nvidia-register": json.dumps([CARD])})
+    inventory = read_inventory(facts, registry)
+    assert [device.uuid for device in inventory.devices] == ["GPU-a"]
+    assert inventory.broken == {"X": "node n1: plugin Clumsy failed: ZeroDivisionError: 0 cards"}
 
 
 def test_a_placed_pod_holds_what_its_annotations_say() -> None:

@@ -72,6 +72,23 @@ def test_a_limit_is_in_the_resources_own_unit() -> None:
     )
 
 
+def test_families_are_counted_each_by_itself() -> None:
+    both = PodRequest(
+        name="p",
+        containers=(
+            ContainerRequest(
+                name="c",
+                devices=(
+                    DeviceRequest(family="MLU", count=1, memory_mib=512),
+                    DeviceRequest(family="NVIDIA", count=1, memory_mib=700),
+                ),
+            ),
+        ),
+    )
+    assert not exceeded(both, REGISTRY, limits={MEMORY: 700}, used={})
+    assert exceeded(both, REGISTRY, limits={MEMORY: 699}, used={})
+
+
 def test_the_smallest_limit_of_several_quotas_counts() -> None:
     quotas = [
         NamespaceQuota(namespace="team", name="a", limits={MEMORY: 5, CORES: 1}),

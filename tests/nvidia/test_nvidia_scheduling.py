@@ -101,6 +101,13 @@ def test_a_missing_count_is_filled_in_and_whole_cards_take_all_cores(
     assert (edits.found, edits.limits) == (True, added)
 
 
+def test_a_percentage_that_is_none_is_left_to_the_request_to_refuse() -> None:
+    edits = admit(nvidia(), {GPU: "1", PERCENT: "all"})
+    assert (edits.found, edits.limits) == (True, {})
+    with pytest.raises(BadQuantity, match=r'gpumem-percentage must be .*; got "all"'):
+        request(nvidia(), {GPU: "1", PERCENT: "all"})
+
+
 def test_without_a_default_count_memory_alone_asks_for_nothing() -> None:
     assert not admit(nvidia("nvidia: {defaultGPUNum: 0}"), {MEM: "3000"}).found
 

@@ -96,6 +96,14 @@ def test_aliases_upon_aliases_are_walked_once() -> None:
     assert set(config.sections) == set(names)
 
 
+def test_a_file_is_read_and_named_in_messages(tmp_path: Path) -> None:
+    path = tmp_path / "device-config.yaml"
+    path.write_text("acme: {defaultMemory: 5}", encoding="utf-8")
+    config = ConfigSections.load(path)
+    assert config.section("acme", Acme) == Acme(default_memory=5)
+    assert str(config.bad(("acme",), "is odd")) == f"{path}: line 1, acme: is odd"
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match=r"none\.yaml: cannot be read: No such file"):
         ConfigSections.load(tmp_path / "none.yaml")
