@@ -77,7 +77,8 @@ static struct pool *add_locked(CUmemoryPool handle, int device, enum hami_books_
     pools = grown;
     pool_capacity = capacity;
   }
-  struct pool *added = &pools[pool_count++];
+  struct pool *added = &pools[pool_count];
+  __atomic_store_n(&pool_count, pool_count + 1, __ATOMIC_RELAXED);
   *added = (struct pool){.handle = handle, .alive = true};
   hami_books_force(&added->charge, device, class, 0);
   return added;
@@ -85,7 +86,8 @@ static struct pool *add_locked(CUmemoryPool handle, int device, enum hami_books_
 
 static void remove_locked(struct pool *pool) {
   hami_books_refund(&pool->charge);
-  *pool = pools[--pool_count];
+  __atomic_store_n(&pool_count, pool_count - 1, __ATOMIC_RELAXED);
+  *pool = pools[pool_count];
 }
 
 /* `charge` and what is in hand together never count less than the pool holds. */
@@ -241,7 +243,12 @@ void hami_pools_destroyed(CUmemoryPool handle, uint64_t used_bytes) {
   (void)pthread_mutex_unlock(&lock);
 }
 
+bool hami_pools_known(void) { return __atomic_load_n(&pool_count, __ATOMIC_RELAXED) != 0; }
+
 bool hami_pools_refresh(void) {
+  if (!hami_pools_known()) {
+    return false;
+  }
   bool shrank = false;
   (void)pthread_mutex_lock(&lock);
   for (size_t i = 0; i < pool_count; i++) {

@@ -1,0 +1,36 @@
+/* Synchronising: pools give unused memory back to the device then, so what they cost is read anew. */
+#include "hook.h"
+#include "pools.h"
+
+/* The end of every wrapper here. */
+#define SYNCHRONISE(...)                                                                                               \
+  do {                                                                                                                 \
+    CUresult result = real(__VA_ARGS__);                                                                               \
+    (void)hami_pools_refresh();                                                                                        \
+    HAMI_LEAVE(result);                                                                                                \
+  } while (0)
+
+CUresult cuCtxSynchronize(void) {
+  HAMI_CUDA_ENTER(cuCtxSynchronize);
+  SYNCHRONISE();
+}
+
+CUresult cuCtxSynchronize_v2(CUcontext ctx) {
+  HAMI_CUDA_ENTER(cuCtxSynchronize_v2, ctx);
+  SYNCHRONISE(ctx);
+}
+
+CUresult cuEventSynchronize(CUevent hEvent) {
+  HAMI_CUDA_ENTER(cuEventSynchronize, hEvent);
+  SYNCHRONISE(hEvent);
+}
+
+CUresult cuStreamSynchronize(CUstream hStream) {
+  HAMI_CUDA_ENTER(cuStreamSynchronize, hStream);
+  SYNCHRONISE(hStream);
+}
+
+CUresult cuStreamSynchronize_ptsz(CUstream hStream) {
+  HAMI_CUDA_ENTER(cuStreamSynchronize_ptsz, hStream);
+  SYNCHRONISE(hStream);
+}

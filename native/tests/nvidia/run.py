@@ -1,0 +1,78 @@
+"""Runs one test program on a simulated machine, inside a share or outside one.
+
+Everything the program needs is made in a temporary folder: the simulated machine's state, the limits file, the region.
+The exit status is the program's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--library", required=True, type=Path, help="libhami_nvidia.so")
+    parser.add_argument("--fakes", required=True, type=Path, help="folder of the driver's test doubles")
+    parser.add_argument("--machine", required=True, type=Path, help="machine JSON")
+    parser.add_argument("--memory-mib", type=int, help="memory limit of every device; none without it")
+    parser.add_argument("--core-percent", type=int, default=0, help="core limit of every device; 0: none")
+    parser.add_argument("--policy", default="default", help="core policy")
+    parser.add_argument("--oversubscribe", action="store_true")
+    parser.add_argument("--no-limits", action="store_true", help="preload the library and set no limits")
+    parser.add_argument("--no-preload", action="store_true", help="leave the library out as well")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("command", nargs="+")
+    return parser.parse_args(argv)
+
+
+def limits_text(arguments: argparse.Namespace, folder: Path) -> str:
+    """Render the limits file that a host would write for the whole machine."""
+    machine = json.loads(arguments.machine.read_text(encoding="utf-8"))
+    lines = [
+        "hami-limits 1",
+        f"region {folder / 'region'}",
+        f"core-policy {arguments.policy}",
+        f"oversubscribe {'yes' if arguments.oversubscribe else 'no'}",
+    ]
+    memory = "" if arguments.memory_mib is None else f" memory_mib={arguments.memory_mib}"
+    for device in machine["devices"]:
+        instances = (device.get("mig") or {}).get("instances") or []
+        uuids = [instance["uuid"] for instance in instances] or [device["uuid"]]
+        lines += [f"device {uuid}{memory} core_percent={arguments.core_percent}" for uuid in uuids]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def environment(arguments: argparse.Namespace, folder: Path) -> dict[str, str]:
+    """Variables of the program: the caller's own, the simulated machine, and the share."""
+    variables = dict(os.environ)
+    variables["LD_LIBRARY_PATH"] = str(arguments.fakes.resolve())
+    variables["HAMI_FAKE_MACHINE"] = str(arguments.machine.resolve())
+    variables["HAMI_FAKE_STATE"] = str(folder / "state")
+    # A sanitizer's runtime wants to be first; it is in the program, and everything it intercepts is called from there.
+    variables["ASAN_OPTIONS"] = f"verify_asan_link_order=0:{variables.get('ASAN_OPTIONS', '')}"
+    if not arguments.no_preload:
+        variables["LD_PRELOAD"] = str(arguments.library.resolve())
+    if not arguments.no_preload and not arguments.no_limits:
+        limits = folder / "limits"
+        limits.write_text(limits_text(arguments, folder), encoding="utf-8")
+        variables["HAMI_LIMITS_FILE"] = str(limits)
+    variables.update(pair.split("=", 1) for pair in arguments.env)
+    return variables
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; return its exit status, or 128 plus the signal that ended it."""
+    arguments = _arguments(argv)
+    with tempfile.TemporaryDirectory(prefix="hami-nvidia-") as folder:
+        done = subprocess.run(arguments.command, env=environment(arguments, Path(folder)), check=False)
+    return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
