@@ -191,6 +191,16 @@ def test_double_card() -> None:
     assert 'id "a" is registered twice' in str(verdict)
 
 
+@pytest.mark.parametrize("share", ["a,NVIDIA,-9000,0:;", ",NVIDIA,0,0:;"])
+def test_odd_share(share: str) -> None:
+    odd = pod({GPU: "1"}, annotations={"hami.io/vgpu-node": "n1", "hami.io/vgpu-devices-allocated": share})
+    odd["metadata"]["name"] = "odd"
+    objects = [node(node_nvidia_register=register("a")), odd]
+    decision = decided(objects, pod({GPU: "1", GPU_MEMORY: "17000"}))
+    assert str(decision.verdicts["n1"]) == "1/1 CardInsufficientMemory"
+    assert decision.problems[0].startswith("pod team-a/odd: annotation hami.io/vgpu-devices-allocated, container 0")
+
+
 def test_several_quotas() -> None:
     quotas = [
         {
