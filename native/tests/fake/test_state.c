@@ -85,6 +85,33 @@ static void test_a_process_killed_inside_the_lock_wedges_nobody(void) {
   finish(in_child(see_nobody));
 }
 
+static void use_the_card_for_ever(struct fake_state *state) {
+  for (unsigned i = 1;; i++) {
+    uint64_t bytes = i % 50 * FAKE_MIB;
+    if (fake_state_charge(state, 0, bytes)) {
+      fake_engine_submit(state, 0, 1000);
+      fake_state_uncharge(state, 0, bytes);
+    }
+  }
+}
+
+static void test_processes_killed_at_any_point_leave_a_usable_card(void) {
+  enum { CHILDREN = 4, ROUNDS = 10 };
+  for (unsigned round = 0; round < ROUNDS; round++) {
+    pid_t children[CHILDREN];
+    for (int i = 0; i < CHILDREN; i++) {
+      children[i] = in_child(use_the_card_for_ever);
+    }
+    usleep(2000 + round * 700);
+    for (int i = 0; i < CHILDREN; i++) {
+      int status = 0;
+      CHECK(kill(children[i], SIGKILL) == 0);
+      CHECK(waitpid(children[i], &status, 0) == children[i] && WIFSIGNALED(status));
+    }
+    finish(in_child(see_nobody));
+  }
+}
+
 static void work_and_look(struct fake_state *state) {
   CHECK_EQUAL(0, fake_clock_now(state));
   CHECK_EQUAL(1000000, fake_engine_submit(state, 0, 1000000));
@@ -149,6 +176,7 @@ int main(void) {
   RUN(test_the_file_is_private_to_its_owner);
   RUN(test_processes_share_a_card_and_a_killed_one_leaves_nothing);
   RUN(test_a_process_killed_inside_the_lock_wedges_nobody);
+  RUN(test_processes_killed_at_any_point_leave_a_usable_card);
   RUN(test_a_full_queue_makes_the_submitter_wait);
   RUN(test_utilisation_is_busy_time_over_the_last_second);
   unlink(path);
