@@ -62,7 +62,7 @@ static void test_text_that_is_no_json_is_refused_with_its_line(void) {
   refused("99999999999999999999", "too large");
   refused("{a: 1}", "double quotes");
   refused("[1,]", "value expected");
-  refused("tru", "value expected");
+  refused("nul", "value expected");
 }
 
 static void test_deep_nesting_is_refused_instead_of_overflowing_the_stack(void) {
