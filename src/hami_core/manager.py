@@ -22,6 +22,7 @@ import pluggy
 
 from hami_core import hookspecs
 from hami_core.errors import PluginFault, UnknownName
+from hami_core.hook_api import mismatch, warn_of_retiring
 
 GROUP = "hami"
 BUILTIN = "hami-policies"
@@ -86,10 +87,14 @@ def load_plugins(extra: Sequence[object] | None = None, environ: Mapping[str, st
         found = [_import(entry) for entry in _entry_points(_pinned(environ))]
     else:
         found = [Plugin(source=Source(name=_object_name(item)), module=item) for item in extra]
+    found = [_fitting(plugin) for plugin in found]
     for plugin in found:
         if plugin.module is not None:
             _register(pm, plugin)
-    return PluginManager(pm=pm, plugins=tuple(found))
+    loaded = PluginManager(pm=pm, plugins=tuple(found))
+    for plugin in found:
+        warn_of_retiring(str(plugin.source), loaded.hooks_of(plugin))
+    return loaded
 
 
 def _pinned(environ: Mapping[str, str]) -> frozenset[str] | None:
@@ -118,6 +123,12 @@ def _import(entry: metadata.EntryPoint) -> Plugin:
         return Plugin(source=source, module=entry.load())
     except Exception as err:  # noqa: BLE001 - whatever a plugin raises at import must not take the others down
         return Plugin(source=source, problem=f"cannot be loaded: {type(err).__name__}: {err}")
+
+
+def _fitting(plugin: Plugin) -> Plugin:
+    """The plugin, or what is wrong with it where it is made for other versions of the hooks."""
+    problem = mismatch(plugin.module)
+    return attrs.evolve(plugin, module=None, problem=problem) if problem else plugin
 
 
 def _register(pm: pluggy.PluginManager, plugin: Plugin) -> None:

@@ -124,8 +124,8 @@ def _touch(event: str, arguments: tuple[Any, ...]) -> str:
         return f"the program {arguments[0]!r}"
     if event == "socket.connect":
         return "the network"
-    if event in _FILES and isinstance(arguments[0], str):
-        path = arguments[0]
+    if event in _FILES and isinstance(arguments[0], str | os.PathLike):
+        path = str(arguments[0])
         return f"the file {path}" if path.startswith(_PLACES) and path not in _HARMLESS else ""
     return ""
 
