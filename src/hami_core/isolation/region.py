@@ -227,13 +227,16 @@ def _read_file(path: Path) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise BadRegion(file=str(path), problem="is not a regular file")
         if found.st_size > _MOST_BYTES:
             raise BadRegion(file=str(path), problem=f"has {found.st_size} bytes; a region has at most {_MOST_BYTES}")
-        return file.read(found.st_size)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(found.st_size)
+    finally:
+        os.close(descriptor)
 
 
 def _shape(data: bytes, described: Layout, file: str) -> _Shape:
