@@ -9,7 +9,7 @@ from tests.fit.kit import PLAIN, ask, card, family, fleet, held, pod, registry, 
 
 from hami_core.errors import UnknownName
 from hami_core.fit import Fleet
-from hami_core.model import ContainerShares, DeviceShare, Partition, PartitionPlacement, Placement
+from hami_core.model import ContainerShares, DeviceShare, Partition, PartitionPlacement, Placement, Selector
 from hami_core.objects import NodeFacts
 from hami_core.verdict import Broken, Fits
 
@@ -99,6 +99,29 @@ def test_a_fleet_grows_past_any_first_size() -> None:
     assert best.placement.node == "node-199"
 
 
+def test_cards_are_found_by_uuid_on_every_node_that_has_it_and_no_other() -> None:
+    made = Fleet(PLAIN)
+    for name in ("a", "b", "c"):
+        made.upsert_node(NodeFacts(name=name), [card("shared" if name != "c" else "own")])
+    wanted = pod(ask(), selectors={"GPU": Selector(allow_uuids=("shared",))})
+    for name in ("a", "b"):
+        best = made.decide(wanted).best
+        assert best is not None
+        assert best.placement.node == name
+        made.remove_node(name)
+    assert made.decide(wanted).best is None
+
+
+def test_a_report_that_says_nothing_new_changes_nothing() -> None:
+    made = fleet(card(), card("npu-0", family="NPU"))
+    made.add_pod("uid-1", held(gpu_0=(10, 0)))
+    before = made._state.totals.clock
+    made.upsert_node(NodeFacts(name="node-a"), [card("npu-0", family="NPU"), card()])
+    assert made._state.totals.clock == before
+    made.upsert_node(NodeFacts(name="node-a", annotations={"hami.io/device-cordon": "gpu-0"}), [card()])
+    assert [use.cordoned for use in made.uses("node-a")] == [True]
+
+
 # ---- what pods hold ------------------------------------------------------------------------------------------------
 
 
@@ -177,7 +200,7 @@ def test_a_namespace_quota_counts_what_its_pods_hold_and_what_this_pod_picks() -
     made.add_pod("uid-1", held(gpu_0=(1000, 0)), label="team-a/first")
     made.add_pod("uid-2", held(gpu_0=(9000, 0)), label="team-b/other")
     assert made.decide(pod(ask(1000, count=3), namespace="team-a")).best is not None
-    assert texts(made, pod(ask(1500, count=3), namespace="team-a")) == {
+    assert texts(made, pod(ask(1300, count=3), namespace="team-a")) == {
         "node-a": "2/4 AllocatedCardsInsufficientRequest, 2/4 ResourceQuotaNotFit"
     }
     assert made.decide(pod(ask(9000, count=3), namespace="team-b")).best is not None

@@ -67,7 +67,7 @@ class Block:
         return np.zeros((self.width, len(self.rows)), dtype=dtype)
 
     def add(self, row: int) -> int:
-        """Take a column for the node at `row` of the totals; its cards are all zero."""
+        """Take a column for the node at `row` of the totals; `write` then says what is in it."""
         if self.size == len(self.rows):
             self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)])
             for name in self._NAMES:
@@ -84,7 +84,6 @@ class Block:
         for name in self._NAMES:
             array = getattr(self, name)
             array[:, column] = array[:, last]
-            array[:, last] = 0
         self.rows[column] = self.rows[last]
         self.size = last
         return None if column == last else int(self.rows[column])

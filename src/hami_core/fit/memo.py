@@ -94,8 +94,6 @@ def _refresh(known: Known, plan: Plan, state: State) -> None:
     else:
         gone = state.totals.ranks[changed] < 0
         known.state[changed] = np.where(gone, np.int8(REFUSED), np.int8(OPEN))
-    for row in changed.tolist():
-        known.placements.pop(row, None)
 
 
 def _bounded(rows: BoolArray) -> IntBytes:

@@ -67,6 +67,11 @@ class _Node:
     families: dict[str, _FamilyCards] = attrs.field(factory=dict)
     partitions: dict[Card, dict[str, tuple[Partition, ...]]] = attrs.field(factory=dict)
 
+    def says(self, facts: NodeFacts, cards: Mapping[str, tuple[Device, ...]], broken: Mapping[str, str]) -> bool:
+        """Whether a report holds nothing new."""
+        mine = {family: known.devices for family, known in self.families.items()}
+        return self.facts == facts and self.broken == broken and mine == cards
+
 
 def holding(key: str, placement: Placement, *, init_done: bool = False, label: str = "") -> Holding:
     """Work out what a placement takes."""
@@ -126,7 +131,10 @@ class State:
     def upsert_node(self, node: NodeFacts, devices: Sequence[Device], broken: Mapping[str, str]) -> None:
         """Add a node, or replace what is known of it. Pods placed on it, before or after, count on its cards."""
         by_family, doubles = _by_family(devices)
+        broken = {**doubles, **broken}
         known = self._nodes.get(node.name)
+        if known is not None and known.says(node, by_family, broken):
+            return  # nodes are reported again and again; what is known about every request shape stays good
         if known is None:
             row = self.totals.add(node.name)
             self._names[row] = node.name
@@ -135,7 +143,7 @@ class State:
         else:
             row = known.row
             self._leave_blocks(known)
-        fresh = _Node(facts=node, row=row, broken={**doubles, **broken}, cordoned=cordoned(node.annotations))
+        fresh = _Node(facts=node, row=row, broken=broken, cordoned=cordoned(node.annotations))
         self._nodes[node.name] = fresh
         self.totals.write(row, [device for cards in by_family.values() for device in cards])
         for family, cards in by_family.items():
