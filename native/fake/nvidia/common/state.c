@@ -11,13 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tenure.h"
+
 #define MAGIC 0x464B4148u /* "HAKF" */
 #define VERSION 1u
 
 static struct fake_state *mapped;
 static const struct fake_machine *mapped_machine;
 static struct fake_process *self_slot;
-static int32_t self_pid;
 
 static double configured_scale(void) {
   const char *text = getenv("HAMI_FAKE_TIME_SCALE");
@@ -82,6 +83,9 @@ static struct fake_state *map_file(const char *path, const struct fake_machine *
   } else {
     problem = mismatch(state, machine);
   }
+  if (problem == NULL && !fake_tenure_open(path)) {
+    problem = strerror(errno);
+  }
   if (fd >= 0) {
     /* Closing would not do: the mapping keeps the open file, and with it the lock, alive. */
     flock(fd, LOCK_UN);
@@ -138,34 +142,6 @@ void fake_state_lock(struct fake_state *state) {
 
 void fake_state_unlock(struct fake_state *state) { pthread_mutex_unlock(&state->lock); }
 
-/* Start time in ticks since boot, and false for a process that is gone or only waits to be collected. */
-static bool process_alive(int32_t pid, uint64_t *start_time) {
-  char path[32];
-  char text[1024];
-  snprintf(path, sizeof path, "/proc/%d/stat", pid);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    return errno != ENOENT;
-  }
-  ssize_t length = read(fd, text, sizeof text - 1);
-  close(fd);
-  if (length <= 0) {
-    return false;
-  }
-  text[length] = '\0';
-  /* The command name may hold spaces and parentheses; the fields follow the last ')'. */
-  const char *fields = strrchr(text, ')');
-  char process_state = '?';
-  unsigned long long start = 0;
-  if (fields == NULL ||
-      sscanf(fields + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
-             &process_state, &start) != 2) {
-    return true;
-  }
-  *start_time = start;
-  return process_state != 'Z' && process_state != 'X';
-}
-
 static void clear_slot(struct fake_state *state, struct fake_process *process) {
   process->pid = 0;
   for (int unit = 0; unit < FAKE_MAX_UNITS; unit++) {
@@ -177,52 +153,47 @@ static void clear_slot(struct fake_state *state, struct fake_process *process) {
 void fake_state_reap(struct fake_state *state) {
   for (uint32_t i = 0; i < state->slots_used; i++) {
     struct fake_process *process = &state->processes[i];
-    if (process->pid == 0 || process == self_slot) {
-      continue;
-    }
-    uint64_t start_time = process->start_time;
-    if (!process_alive(process->pid, &start_time) || start_time != process->start_time) {
+    if (process->pid != 0 && process != self_slot && !fake_tenure_held(i)) {
       clear_slot(state, process);
     }
   }
 }
 
-static struct fake_process *free_slot(struct fake_state *state) {
-  for (uint32_t i = 0; i < state->slots_used; i++) {
-    if (state->processes[i].pid == 0) {
-      return &state->processes[i];
+/* A slot of no live process, held by this one from now on. Needs the lock. */
+static struct fake_process *take_slot(struct fake_state *state) {
+  for (uint32_t i = 0; i < FAKE_MAX_PROCESSES; i++) {
+    struct fake_process *process = &state->processes[i];
+    if (process->pid == 0 && fake_tenure_take(i)) {
+      state->slots_used = i < state->slots_used ? state->slots_used : i + 1;
+      memset(process, 0, sizeof *process); /* whoever had it may have died while clearing it */
+      process->pid = (int32_t)getpid();
+      return process;
     }
   }
-  return state->slots_used < FAKE_MAX_PROCESSES ? &state->processes[state->slots_used++] : NULL;
+  return NULL;
 }
 
+static void forget_self(void) { self_slot = NULL; }
+
 static struct fake_process *claim(struct fake_state *state) {
-  int32_t pid = (int32_t)getpid();
+  static bool fork_handled;
   fake_state_lock(state);
-  fake_state_reap(state);
-  struct fake_process *slot = free_slot(state);
-  /* The other double of this process may have claimed one already. */
-  for (uint32_t i = 0; i < state->slots_used; i++) {
-    if (state->processes[i].pid == pid) {
-      slot = &state->processes[i];
-    }
+  struct fake_process *slot = self_slot; /* another thread may have been faster */
+  if (slot == NULL) {
+    fake_state_reap(state);
+    slot = take_slot(state);
+    __atomic_store_n(&self_slot, slot, __ATOMIC_RELEASE);
   }
-  if (slot != NULL && slot->pid != pid) {
-    process_alive(pid, &slot->start_time);
-    slot->pid = pid;
+  if (!fork_handled) {
+    fork_handled = pthread_atfork(NULL, NULL, forget_self) == 0;
   }
   fake_state_unlock(state);
-  self_pid = pid;
   return slot;
 }
 
 struct fake_process *fake_state_self(struct fake_state *state) {
   struct fake_process *slot = __atomic_load_n(&self_slot, __ATOMIC_ACQUIRE);
-  if (slot == NULL) {
-    slot = claim(state);
-    __atomic_store_n(&self_slot, slot, __ATOMIC_RELEASE);
-  }
-  return slot;
+  return slot != NULL ? slot : claim(state);
 }
 
 uint64_t fake_state_charge_up_to(struct fake_state *state, int unit, uint64_t bytes) {

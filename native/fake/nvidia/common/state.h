@@ -29,7 +29,6 @@ struct fake_bucket {
 struct fake_process {
   int32_t pid; /* 0: free slot */
   uint32_t reserved;
-  uint64_t start_time; /* of the process, in clock ticks since boot: tells a reused pid apart */
   uint64_t used[FAKE_MAX_UNITS];
   uint64_t busy_ns[FAKE_MAX_UNITS]; /* of work that has ended */
   uint32_t contexts[FAKE_MAX_UNITS];
