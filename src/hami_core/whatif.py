@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
 from hami_core.admission import Admission, admit
-from hami_core.fit import Fleet
+from hami_core.fit import Advice, Fleet, advise
 from hami_core.fit.usage import family_totals, taken_by
 from hami_core.inventory import Cluster, Holding, feed, read_cluster
 from hami_core.model import ContainerShares, DeviceShare, Placement, PodRequest
@@ -38,6 +38,7 @@ class Decision:
     verdicts: Mapping[str, Verdict] = attrs.field(factory=dict, hash=False)
     annotations: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     problems: tuple[str, ...] = ()
+    _advise: Callable[[], tuple[Advice, ...]] = attrs.field(default=tuple, alias="advise", repr=False, eq=False)
 
     @property
     def admitted(self) -> bool:
@@ -63,6 +64,10 @@ class Decision:
             for name, verdict in sorted(self.verdicts.items())
             if isinstance(verdict, Rejected)
         }
+
+    def advice(self) -> list[str]:
+        """The smallest changes to the request under which the pod would fit; empty where it does, or nothing helps."""
+        return [str(advice) for advice in self._advise()]
 
 
 def decide(
@@ -110,6 +115,7 @@ def decide(
         verdicts=choice.verdicts(),
         annotations={} if best is None else _annotations(best.placement, request, cluster, registry, now_s),
         problems=(*cluster.problems, *_strays(fleet)),
+        advise=lambda: advise(fleet, request),
     )
 
 

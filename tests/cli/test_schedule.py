@@ -62,6 +62,7 @@ def test_the_table_says_why_card_by_card_when_asked_to(hami: Hami, tmp_path: Pat
     assert "1/1 CardInsufficientMemory" in short.out
     assert "30000 MiB asked" not in short.out
     assert "GPU-small (A40): 30000 MiB asked, 16000 MiB free of 16000" in long.out
+    assert "would fit with container main: NVIDIA 16000 MiB instead of 30000: fits small\n" in long.out
 
 
 def test_cluster_and_pod_may_be_many_documents_in_yaml_on_stdin(hami: Hami, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ _STDIN = "-"
 @click.option("-f", "--file", "pods", metavar="POD.yaml", multiple=True, help="The pod to place; - is stdin.")
 @click.option("--config", metavar="FILE", help="HAMi's device-config.yaml.")
 @click.option("--jsonl", is_flag=True, help='Answer one question a line: {"objects":[...],"pod":{...}} on stdin.')
-@click.option("--explain", is_flag=True, help="Say for each device why it was passed over.")
+@click.option("--explain", is_flag=True, help="Say for each device why it was passed over, and what would help.")
 @format_option()
 def schedule(
     *, cluster: str | None, pods: tuple[str, ...], config: str | None, jsonl: bool, explain: bool, output: str
@@ -59,6 +59,7 @@ def schedule(
     if explain:
         for document, decision in zip(documents, decisions, strict=True):
             document["explanations"] = decision.explain()
+            document["advice"] = decision.advice()
     emit(
         documents[0] if len(documents) == 1 else {"decisions": documents},
         output,
@@ -157,7 +158,7 @@ def _tables(document: Mapping[str, Any], console: Console) -> list[RenderableTyp
         lines += [f"[dim]{plain(line)}[/dim]" for line in explanations.get(name, ())]
         fits, score = ("yes", f"{node['score']:g}") if node["fits"] else ("no", "-")
         made.add_row(plain(name), fits, score, "\n".join(lines))
-    return [head, made]
+    return [head, made, *(f"would fit with {plain(advice)}" for advice in document.get("advice", ()))]
 
 
 def _devices(families: Mapping[str, Any], console: Console) -> str:
