@@ -31,7 +31,7 @@ static uint32_t start(const struct hami_env_names *names) {
     HAMI_LOG(HAMI_LOG_ERROR, "no memory to keep books in; nothing is limited");
     return NOTHING_TO_DO;
   }
-  hami_ledger_tick(&ledger); /* takes a slot */
+  hami_ledger_tick(&ledger, effects->coarse_ns()); /* takes a slot */
   HAMI_LOG(HAMI_LOG_INFO, "limits on %u devices from %s, region %s", limits.device_count,
            limits.path[0] == '\0' ? "the environment" : limits.path,
            hami_region_ready(&region) ? limits.region : "none");
@@ -116,14 +116,17 @@ size_t hami_core_processes(int device, struct hami_ledger_row *rows, size_t size
   return hami_core_active() ? hami_ledger_rows(&ledger, device, rows, size) : 0;
 }
 
-bool hami_core_paces(int device) { return hami_core_active() && hami_pacing_limits(&pacing, device); }
+bool hami_core_paces(int device) {
+  if (!hami_core_active()) {
+    return false;
+  }
+  uint64_t now = hami_effects_system.coarse_ns();
+  hami_ledger_tick(&ledger, now); /* a process that only launches is alive too */
+  return hami_pacing_limits(&pacing, device, now);
+}
 
 uint64_t hami_core_admit(int device, uint64_t estimate_ns) {
-  if (!hami_core_active()) {
-    return 0;
-  }
-  hami_ledger_tick(&ledger); /* a process that only launches is alive too */
-  return hami_pacing_admit(&pacing, device, estimate_ns);
+  return hami_core_active() ? hami_pacing_admit(&pacing, device, estimate_ns) : 0;
 }
 
 void hami_core_settle(int device, uint64_t charged_ns, uint64_t measured_ns, uint32_t launches) {

@@ -150,10 +150,14 @@ static uint32_t reap(const struct hami_ledger *ledger) {
 
 static void tick(const struct hami_ledger *ledger, uint64_t now) {
   struct hami_self *self = ledger->self;
-  if (__builtin_expect(now - self->ticked_ns < TICK_NS, 1) || self->attached == 0) {
+  uint64_t ticked = __atomic_load_n(&self->ticked_ns, __ATOMIC_RELAXED);
+  if (__builtin_expect(now - ticked < TICK_NS, 1)) {
     return;
   }
-  self->ticked_ns = now;
+  __atomic_store_n(&self->ticked_ns, now, __ATOMIC_RELAXED);
+  if (self->attached == 0) {
+    return;
+  }
   (void)hami_region_intact(ledger->region);
   struct hami_region_header *header = ledger->region->header;
   __atomic_store_n(&hami_slot_record(ledger->region, self->slot)->active_ns, now, __ATOMIC_RELAXED);
@@ -362,9 +366,12 @@ size_t hami_ledger_rows(struct hami_ledger *ledger, int device, struct hami_ledg
   return found;
 }
 
-void hami_ledger_tick(struct hami_ledger *ledger) {
-  take_turn(ledger, ledger->effects->coarse_ns());
-  leave(ledger);
+void hami_ledger_tick(struct hami_ledger *ledger, uint64_t now) {
+  /* Without a turn: called before every launch. A child's is zero, as its page is wiped. */
+  if (now - __atomic_load_n(&ledger->self->ticked_ns, __ATOMIC_RELAXED) >= TICK_NS) {
+    take_turn(ledger, now);
+    leave(ledger);
+  }
 }
 
 void hami_ledger_close(struct hami_ledger *ledger) {

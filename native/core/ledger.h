@@ -60,8 +60,9 @@ struct hami_ledger_row {
 };
 size_t hami_ledger_rows(struct hami_ledger *ledger, int device, struct hami_ledger_row *rows, size_t size);
 
-/* Frees slots of dead processes, writes the heartbeat: at most once a second, whoever of the container comes first. */
-void hami_ledger_tick(struct hami_ledger *ledger);
+/* Frees slots of dead processes, writes the heartbeat: at most once a second, whoever of the container comes first.
+ * `coarse_ns` is the clock of that name. */
+void hami_ledger_tick(struct hami_ledger *ledger, uint64_t coarse_ns);
 
 /* Gives the slot back; for an orderly end. Not needed: a slot whose owner died is found and freed. */
 void hami_ledger_close(struct hami_ledger *ledger);

@@ -83,13 +83,9 @@ static bool limited(const struct hami_pacing *pacing, const struct hami_region_d
   return policy == HAMI_POLICY_FORCE || others_active(pacing, record, device, now);
 }
 
-bool hami_pacing_limits(struct hami_pacing *pacing, int device) {
-  if (!known_device(pacing, device)) {
-    return false;
-  }
-  uint64_t now = pacing->effects->coarse_ns();
+bool hami_pacing_limits(struct hami_pacing *pacing, int device, uint64_t now) {
   hami_live_limits_poll(pacing->limits, now);
-  return limited(pacing, record_of(pacing, (uint32_t)device), (uint32_t)device, now);
+  return known_device(pacing, device) && limited(pacing, record_of(pacing, (uint32_t)device), (uint32_t)device, now);
 }
 
 /* Device time as the time in which a share earns it. */

@@ -32,7 +32,7 @@ bool hami_pacing_open(struct hami_pacing *pacing, const struct hami_effects *eff
 void hami_pacing_close(struct hami_pacing *pacing);
 
 /* True while a launch on `device` may have to wait: then its device time must be measured or estimated well. */
-bool hami_pacing_limits(struct hami_pacing *pacing, int device);
+bool hami_pacing_limits(struct hami_pacing *pacing, int device, uint64_t coarse_ns);
 
 /* A launch on its way: what hami_pacing_admit does, without the sleeping. */
 struct hami_pacing_launch {

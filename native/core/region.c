@@ -85,8 +85,8 @@ static void read_boot_id(const struct hami_effects *effects, unsigned char id[16
     char c = (char)(text[i] | 0x20);
     bool letter = c >= 'a' && c <= 'f';
     if (letter || (text[i] >= '0' && text[i] <= '9')) {
-      unsigned int value = (unsigned int)(letter ? c - 'a' + 10 : text[i] - '0');
-      id[digits / 2] = (unsigned char)(id[digits / 2] << 4 | value);
+      unsigned int value = letter ? (unsigned int)(c - 'a') + 10U : (unsigned int)(text[i] - '0');
+      id[digits / 2] = (unsigned char)((unsigned int)id[digits / 2] << 4 | value);
       digits++;
     }
   }

@@ -241,7 +241,7 @@ static void the_heartbeat_follows_operations(void) {
   begin();
   CHECK(world_reserve(process(0), 0, 1));
   world_now_ns += 200000000;
-  hami_ledger_tick(&process(0)->ledger);
+  hami_ledger_tick(&process(0)->ledger, world_now_ns);
   CHECK_EQUAL(world_now_ns, process(0)->region.header->heartbeat_ns);
   CHECK_EQUAL(world_now_ns, hami_slot_record(&process(0)->region, process(0)->ledger.self->slot)->active_ns);
 }

@@ -245,7 +245,7 @@ static void alone_a_container_is_not_limited_and_with_others_it_is_soon(void) {
   (void)add_worker(1 * MS, 8, true);
   horizon_ns = UINT64_MAX;
   struct hami_pacing *pacing = &workers[0].process->pacing;
-  CHECK(hami_pacing_limits(pacing, 0)); /* nobody has looked yet */
+  CHECK(hami_pacing_limits(pacing, 0, world_now_ns)); /* nobody has looked yet */
   for (int i = 0; i < 100; i++) {
     hami_pacing_observe_others(pacing, 0, false);
     simulate(100 * MS);
@@ -280,11 +280,11 @@ static void the_host_s_word_about_neighbours_counts_more(void) {
   (void)add_worker(1 * MS, 8, true);
   struct hami_pacing *pacing = &workers[0].process->pacing;
   hami_pacing_observe_others(pacing, 0, true);
-  CHECK(!hami_pacing_limits(pacing, 0));
+  CHECK(!hami_pacing_limits(pacing, 0, world_now_ns));
   write_limits("a", "device " WORLD_GPU_0 " core_percent=30 contended=yes");
   world_now_ns += 60 * MS;
   hami_pacing_observe_others(pacing, 0, false);
-  CHECK(hami_pacing_limits(pacing, 0));
+  CHECK(hami_pacing_limits(pacing, 0, world_now_ns));
 }
 
 static void policies_and_full_shares_decide_who_waits(void) {
@@ -300,7 +300,7 @@ static void policies_and_full_shares_decide_who_waits(void) {
   for (size_t i = 0; i < 4; i++) {
     begin(cases[i].line);
     (void)add_worker(1 * MS, 8, true);
-    CHECK_EQUAL(cases[i].limited, hami_pacing_limits(&workers[0].process->pacing, 0));
+    CHECK_EQUAL(cases[i].limited, hami_pacing_limits(&workers[0].process->pacing, 0, world_now_ns));
   }
 }
 

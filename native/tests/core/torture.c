@@ -67,7 +67,7 @@ static void open_all(void) {
   CHECK(hami_live_limits_open(&limits, &hami_effects_system, &no_names, variable));
   CHECK(hami_ledger_open(&ledger, &hami_effects_system, &limits, &region));
   CHECK(hami_pacing_open(&pacing, &hami_effects_system, &limits, &region));
-  hami_ledger_tick(&ledger);
+  hami_ledger_tick(&ledger, hami_effects_system.coarse_ns());
 }
 
 static void meet_fate(const char *point) {

@@ -163,7 +163,7 @@ struct world_process *world_process(uint32_t process) {
   CHECK(hami_live_limits_open(&made->limits, &world_effects, &no_names, variable));
   CHECK(hami_ledger_open(&made->ledger, &world_effects, &made->limits, &made->region));
   CHECK(hami_pacing_open(&made->pacing, &world_effects, &made->limits, &made->region));
-  hami_ledger_tick(&made->ledger);
+  hami_ledger_tick(&made->ledger, world_now_ns);
   return made;
 }
 
