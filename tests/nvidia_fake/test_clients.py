@@ -143,24 +143,29 @@ def test_a_captured_graph_runs_as_often_as_it_is_launched(host: HostMaker) -> No
     assert answer == {"poisoned": 907, "nodes": 2, "before": 0, "after": 5, "ms": 14.0}
 
 
-def test_a_host_function_runs_after_the_work_before_it(host: HostMaker) -> None:
+def test_a_host_function_runs_after_the_work_before_it_and_may_not_call_cuda(host: HostMaker) -> None:
     answer = host("t4").python(
         """
-        import threading
         begin()
         stream, spin = ok(cu.cuStreamCreate(0)), kernel(b"hami_spin_ns")
         control = ctypes.CDLL("libcuda.so.1")
         control.hami_fake_now_ns.restype = ctypes.c_uint64
         seen = []
-        function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: seen.append(control.hami_fake_now_ns()))
+        refused = []
+
+        @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        def function(_):
+            seen.append(control.hami_fake_now_ns())
+            refused.append(control.cuCtxSynchronize())
+
         ok(launch(spin, stream, ns=5_000_000))
         assert control.cuLaunchHostFunc(ctypes.c_void_p(int(stream)), function, None) == 0
         ok(cu.cuStreamSynchronize(stream))
-        answer = {"calls": len(seen), "late_enough": seen[0] >= 5_000_000}
+        answer = {"calls": len(seen), "late_enough": seen[0] >= 5_000_000, "refused": refused}
         """,
         HAMI_FAKE_TIME_SCALE="0",
     )
-    assert answer == {"calls": 1, "late_enough": True}
+    assert answer == {"calls": 1, "late_enough": True, "refused": [800]}
 
 
 def test_without_a_machine_there_is_no_gpu(host: HostMaker) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from tests.nvidia_fake.conftest import Host
 
+import hami_nvidia
 from hami_core.behaviour import Link, ProbeReport
 from hami_core.errors import ProbeFailed
 from hami_core.model import PartitionPlacement
-from hami_core.probing import run_probe
+from hami_core.probing import probe_vendor, run_probe
+from hami_core.registry import load_registry
 from hami_nvidia.probe import probe
 
 HostMaker = Callable[[str | Path], Host]
@@ -52,6 +54,13 @@ def test_cards_are_reported_with_memory_numa_and_links(host: HostMaker) -> None:
         Link(peer_uuid=second.uuid, kind="cross-cpu"),
     )
     assert first.custom == {"pci_bus_id": "0000:3b:00.0"}
+
+
+def test_the_plugins_probe_is_found_by_its_vendor(host: HostMaker) -> None:
+    registry = load_registry(plugins=[hami_nvidia])
+    report = probe_vendor(registry, "nvidia", environ=host("t4").environ(), timeout_s=60)
+    assert report
+    assert [device.model for device in report.devices] == ["Tesla T4"]
 
 
 def test_links_through_a_switch_count_the_lanes_to_it(host: HostMaker) -> None:

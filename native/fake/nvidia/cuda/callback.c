@@ -1,6 +1,7 @@
 /*
  * Host functions in streams. One thread per process runs them, each once simulated time has reached its place in its
- * stream, in the order in which they were queued; like a real driver's thread it must not be called back into.
+ * stream, in the order in which they were queued; as with real drivers, they may not
+ * call CUDA: every call that needs an initialised driver is refused on that thread.
  */
 #include <stdlib.h>
 
@@ -23,6 +24,10 @@ static uint64_t queued;
 static uint64_t done;
 static bool running;
 
+static __thread bool inside;
+
+bool fake_inside_callback(void) { return inside; }
+
 static void *run(void *unused) {
   (void)unused;
   pthread_mutex_lock(&lock);
@@ -35,11 +40,13 @@ static void *run(void *unused) {
     last = first == NULL ? &first : last;
     pthread_mutex_unlock(&lock);
     fake_clock_wait(fake_driver.state, callback->due_ns);
+    inside = true;
     if (callback->function != NULL) {
       callback->function(callback->data);
     } else {
       callback->stream_function((CUstream)callback->stream, CUDA_SUCCESS, callback->data);
     }
+    inside = false;
     pthread_mutex_lock(&lock);
     done++;
     callback->stream->callbacks_done++;

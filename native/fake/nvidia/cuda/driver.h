@@ -42,7 +42,7 @@ struct fake_driver {
 extern struct fake_driver fake_driver;
 extern pthread_mutex_t fake_lock;
 
-CUresult fake_status(void); /* CUDA_SUCCESS once cuInit has succeeded in this process */
+CUresult fake_status(void); /* CUDA_SUCCESS once cuInit has succeeded, and outside of host functions */
 const char *fake_twin_enter(const char *name);
 void fake_twin_leave(const char *outer);
 bool fake_per_thread(void); /* the call came in through a per-thread-stream name */
@@ -252,6 +252,7 @@ void fake_context_wait(struct fake_context *context);
 void fake_context_wait_blocking(struct fake_context *context);
 
 /* Host functions in streams (callback.c). A stream is done when its functions have run, too. */
+bool fake_inside_callback(void); /* this thread is running one */
 bool fake_callbacks_done(struct fake_stream *stream);
 bool fake_callbacks_done_up_to(struct fake_stream *stream, uint64_t count);
 void fake_callbacks_wait(struct fake_stream *stream);

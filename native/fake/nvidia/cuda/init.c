@@ -14,10 +14,10 @@ static int forked;      /* a child of an initialised process: the driver does no
 static __thread const char *twin;
 
 CUresult fake_status(void) {
-  if (__builtin_expect(__atomic_load_n(&initialised, __ATOMIC_ACQUIRE) != 0, 1)) {
-    return CUDA_SUCCESS;
+  if (__builtin_expect(__atomic_load_n(&initialised, __ATOMIC_ACQUIRE) == 0, 0)) {
+    return CUDA_ERROR_NOT_INITIALIZED;
   }
-  return CUDA_ERROR_NOT_INITIALIZED;
+  return __builtin_expect(fake_inside_callback(), 0) ? CUDA_ERROR_NOT_PERMITTED : CUDA_SUCCESS;
 }
 
 const char *fake_twin_enter(const char *name) {

@@ -347,13 +347,3 @@ CUresult cuKernelGetParamInfo(CUkernel handle, size_t index, size_t *offset, siz
   ENTER_KERNEL(cuKernelGetParamInfo);
   return parameter_info(kernel, index, offset, bytes);
 }
-
-CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction handle, int threads, size_t shared) {
-  ENTER_KERNEL(cuOccupancyMaxActiveBlocksPerMultiprocessor);
-  (void)shared;
-  if (blocks == NULL || threads <= 0 || threads > 1024) {
-    return CUDA_ERROR_INVALID_VALUE;
-  }
-  *blocks = 2048 / threads < 16 ? 2048 / threads : 16;
-  return CUDA_SUCCESS;
-}

@@ -180,6 +180,32 @@ nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t device, nvmlProcessUti
   return NVML_SUCCESS;
 }
 
+nvmlReturn_t nvmlDeviceGetProcessesUtilizationInfo(nvmlDevice_t device, nvmlProcessesUtilizationInfo_t *out) {
+  NVML_ENTER_DEVICE(nvmlDeviceGetProcessesUtilizationInfo, device);
+  struct fake_process_use uses[FAKE_MAX_PROCESSES];
+  NVML_NEED(out != NULL);
+  if (out->version != nvmlProcessesUtilizationInfo_v1) {
+    return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+  }
+  if (card->mig_enabled) {
+    return NVML_ERROR_NOT_SUPPORTED;
+  }
+  uint32_t found = fake_state_processes(fake_nvml.state, unit, uses, FAKE_MAX_PROCESSES);
+  unsigned capacity = out->processSamplesCount;
+  out->processSamplesCount = found;
+  if (out->procUtilArray == NULL || capacity < found) {
+    return NVML_ERROR_INSUFFICIENT_SIZE;
+  }
+  fake_state_lock(fake_nvml.state);
+  for (uint32_t i = 0; i < found; i++) {
+    unsigned percent = fake_engine_process_utilisation(fake_nvml.state, uses[i].slot, unit);
+    out->procUtilArray[i] = (nvmlProcessUtilizationInfo_v1_t){
+        .pid = (unsigned)uses[i].pid, .timeStamp = now_us(), .smUtil = percent, .memUtil = percent / 2};
+  }
+  fake_state_unlock(fake_nvml.state);
+  return NVML_SUCCESS;
+}
+
 static nvmlReturn_t idle_unit(unsigned *percent, unsigned *period_us) {
   NVML_NEED(percent != NULL && period_us != NULL);
   *percent = 0;
