@@ -49,3 +49,28 @@ def test_two_changes_are_offered_where_one_does_not_help() -> None:
 def test_nothing_is_offered_where_the_pod_fits_or_nothing_helps() -> None:
     assert advise(fleet(card()), pod(ask())) == ()
     assert advise(fleet(card(healthy=False)), pod(ask(), selectors={"GPU": Selector()})) == ()
+
+
+def test_a_percentage_is_answered_with_a_percentage() -> None:
+    made = fleet(card(memory_mib=10_000))
+    made.add_pod("other", held(gpu_0=(7000, 0)))
+    (advice,) = advise(made, pod(ask(percent=50)))
+    assert advice.change == "container c0: GPU 30 percent of memory instead of 50"
+
+
+def test_every_constraint_is_tried_alone() -> None:
+    made = fleet(card("gpu-0", numa=0, mode="mps"), card("gpu-1", index=1, numa=1, mode="mps"))
+    blocked = {
+        "binding to one NUMA node": (ask(count=2), Selector(numa_bind=True)),
+        "its choice of cards": (ask(), Selector(deny_uuids=("gpu-0", "gpu-1"))),
+        "mode hami-core": (ask(), Selector(mode="hami-core")),
+    }
+    for constraint, (wanted, selector) in blocked.items():
+        changes = [advice.change for advice in advise(made, pod(wanted, selectors={"GPU": selector}))]
+        assert f"GPU: without {constraint}" in changes
+
+
+def test_no_cores_at_all_may_be_what_helps() -> None:
+    made = fleet(card(core_units=0))
+    (advice,) = advise(made, pod(ask(cores=10)))
+    assert advice.change == "container c0: GPU no cores instead of 10"

@@ -66,6 +66,16 @@ def test_only_the_candidates_are_considered() -> None:
     assert made.decide(pod(ask()), []).best is None
 
 
+def test_a_node_says_what_is_used_and_an_unknown_one_is_an_error() -> None:
+    assert [use.device.uuid for use in fleet(card()).uses("node-a")] == ["gpu-0"]
+    with pytest.raises(UnknownName, match='no node named "node-z"'):
+        fleet().uses("node-z")
+
+
+def test_a_fleet_without_a_registry_serves_the_installed_plugins() -> None:
+    assert ("device", "binpack") in Fleet().registry.policies
+
+
 def test_equal_nodes_are_taken_by_name() -> None:
     made = Fleet(PLAIN)
     for name in ("c", "a", "b"):

@@ -207,6 +207,18 @@ def test_a_partitioned_card_without_a_free_place_says_so() -> None:
     )
 
 
+def test_a_partitioned_card_of_a_family_that_cannot_partition_is_refused() -> None:
+    assert reasons(fleet(card(mode="mig")), pod(ask())) == "1/1 CardMigTopologyInfeasible"
+
+
+def test_a_partitioned_card_may_be_one_of_several_that_a_chooser_sees() -> None:
+    both = FitBehaviour(partitioner=_halves, chooser=_first_by_index, chooses=lambda _pod, _request: True)
+    made = fleet(card("gpu-0", mode="mig"), card("gpu-1", index=1), registry=registry(GPU=both))
+    best = made.decide(pod(ask(5000, count=2))).best
+    assert best is not None
+    assert uuids(best.placement) == [["gpu-0", "gpu-0"]]
+
+
 def test_a_vendor_failure_breaks_one_node_for_one_decision() -> None:
     def fails(use: Any, _request: Any, _context: Any) -> bool:
         if use.device.uuid == "gpu-0":
