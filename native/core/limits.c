@@ -315,6 +315,18 @@ bool hami_limits_from_environment(const struct hami_env_names *names, const char
   return found;
 }
 
+void hami_limits_strictest(struct hami_limits *limits) {
+  memset(limits, 0, sizeof *limits);
+  limits->damaged = true;
+  limits->policy = HAMI_POLICY_FORCE;
+  limits->priority = 1;
+  limits->device_count = UNNAMED_DEVICES;
+  for (uint32_t i = 0; i < UNNAMED_DEVICES; i++) {
+    limits->devices[i].memory_bytes = STRICTEST_BYTES;
+    limits->devices[i].core_percent = STRICTEST_PERCENT;
+  }
+}
+
 /* The last 36 characters, where they have a uuid's form; the whole text otherwise. */
 static struct span significant(const char *uuid) {
   struct span whole = {uuid, strnlen(uuid, HAMI_UUID_SIZE)};

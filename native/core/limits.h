@@ -69,6 +69,9 @@ bool hami_limits_parse(const char *text, size_t length, struct hami_limits *limi
 bool hami_limits_from_environment(const struct hami_env_names *names, const char *(*get)(const char *name),
                                   struct hami_limits *limits);
 
+/* What holds where limits were meant and none can be read: nothing can be allocated on any device. */
+void hami_limits_strictest(struct hami_limits *limits);
+
 /* Compares the 36 characters of each uuid without its prefix ("GPU-", "MIG-"), in any case, when both have that form,
  * otherwise the whole texts. Empty texts equal nothing. */
 bool hami_limits_same_uuid(const char *left, const char *right);

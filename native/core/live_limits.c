@@ -65,10 +65,16 @@ bool hami_live_limits_open(struct hami_live_limits *live, const struct hami_effe
                            const struct hami_env_names *names, const char *(*get)(const char *name)) {
   memset(live, 0, sizeof *live);
   live->effects = effects;
+  const char *named = get(HAMI_LIMITS_FILE_VARIABLE);
   /* A file outside the workload's reach comes before the environment, which the workload controls. */
   bool found = (effects->beyond_reach(HAMI_LIMITS_FIXED_PATH) && open_path(live, HAMI_LIMITS_FIXED_PATH)) ||
-               open_path(live, get(HAMI_LIMITS_FILE_VARIABLE)) || open_path(live, HAMI_LIMITS_FIXED_PATH) ||
+               open_path(live, named) || open_path(live, HAMI_LIMITS_FIXED_PATH) ||
                hami_limits_from_environment(names, get, &live->scratch);
+  struct hami_file_version version;
+  if (!found && ((named != NULL && named[0] != '\0') || effects->file_version(HAMI_LIMITS_FIXED_PATH, &version))) {
+    hami_limits_strictest(&live->scratch);
+    found = true;
+  }
   if (found) {
     memcpy(live->region, live->scratch.region, sizeof live->region);
     live->checked_ns = effects->coarse_ns();

@@ -4,7 +4,8 @@
  * last limits. A file that becomes unreadable or names no device changes nothing.
  *
  * Readers take no lock and see single values change, never a half-written one. Order of sources: /run/hami/limits
- * if this process cannot change it, the file named by HAMI_LIMITS_FILE, /run/hami/limits, the environment.
+ * if this process cannot change it, the file named by HAMI_LIMITS_FILE, /run/hami/limits, the environment. When a
+ * file is named or there, but unusable, and the environment says nothing, the strictest limits hold.
  */
 #ifndef HAMI_CORE_LIVE_LIMITS_H
 #define HAMI_CORE_LIVE_LIMITS_H

@@ -150,6 +150,7 @@ void hami_self_enter(struct hami_self *self, const struct hami_effects *effects)
   hami_turn_take(&self->turn, pid, effects);
   if (__builtin_expect(self->pid != pid, 0)) {
     memset(&self->attached, 0, sizeof *self - offsetof(struct hami_self, attached));
+    __atomic_store_n(&self->ticked_ns, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&self->pid, pid, __ATOMIC_RELAXED);
     __atomic_store_n(&self->wipes, kernel_wipes ? 1U : 0U, __ATOMIC_RELEASE);
   }

@@ -27,15 +27,15 @@ void hami_identity_read(const struct hami_effects *effects, struct hami_identity
 bool hami_process_dead(const struct hami_effects *effects, uint32_t pid, uint64_t start_time);
 
 struct hami_self {
-  uint32_t turn;  /* a turn, see turn.h; guards what follows */
-  uint32_t wipes; /* the kernel wipes this page in children, so `pid` needs no checking */
-  uint32_t pid;   /* 0 in a new process */
-  uint32_t known; /* pid of the process that hami_self_is_new has answered */
+  uint32_t turn;      /* a turn, see turn.h; guards what follows */
+  uint32_t wipes;     /* the kernel wipes this page in children, so `pid` needs no checking */
+  uint32_t pid;       /* 0 in a new process */
+  uint32_t known;     /* pid of the process that hami_self_is_new has answered */
+  uint64_t ticked_ns; /* read without the turn */
   uint32_t attached;
   uint32_t slot;       /* index over all segments */
   uint64_t owner_word; /* what the slot's owner word must read while the slot is ours */
-  uint64_t ticked_ns;
-  uint64_t retry_ns; /* no attempt to get a slot before */
+  uint64_t retry_ns;   /* no attempt to get a slot before */
   struct hami_identity identity;
   uint64_t bytes[HAMI_LIMITS_MAX_DEVICES]; /* sums of the next */
   uint64_t class_bytes[HAMI_LIMITS_MAX_DEVICES][HAMI_REGION_CLASSES];

@@ -100,6 +100,31 @@ static void a_file_beyond_reach_wins_over_one_the_program_names(void) {
   CHECK_EQUAL(999 * MIB, live.memory_bytes[0]);
 }
 
+static const char *missing_file(const char *name) {
+  return strcmp(name, HAMI_LIMITS_FILE_VARIABLE) == 0 ? world_path("no-such-file") : NULL;
+}
+
+static const char *missing_file_and_amount(const char *name) {
+  return strcmp(name, "MEM") == 0 ? "5" : missing_file(name);
+}
+
+static const char *nothing(const char *name) {
+  (void)name;
+  return NULL;
+}
+
+static void a_file_that_is_named_and_unusable_is_not_freedom(void) {
+  static struct hami_live_limits live;
+  static const struct hami_env_names names = {.memory_limit = "MEM"};
+  world_begin();
+  CHECK(hami_live_limits_open(&live, &world_effects, &names, missing_file));
+  CHECK(live.device_count > 0);
+  CHECK_EQUAL(0, live.memory_bytes[0]);
+  CHECK(hami_live_limits_open(&live, &world_effects, &names, missing_file_and_amount));
+  CHECK_EQUAL(5, live.memory_bytes[0]);
+  CHECK(!hami_live_limits_open(&live, &world_effects, &names, nothing));
+}
+
 int main(void) {
   RUN(limits_follow_their_file);
   RUN(a_file_written_in_place_is_noticed_too);
@@ -107,6 +132,7 @@ int main(void) {
   RUN(a_device_keeps_its_index_whatever_the_file_does);
   RUN(a_device_known_by_number_is_named_once);
   RUN(a_file_beyond_reach_wins_over_one_the_program_names);
+  RUN(a_file_that_is_named_and_unusable_is_not_freedom);
   world_free(process);
   return 0;
 }
