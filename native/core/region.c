@@ -2,74 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/region_create.h"
 #include "core/test_point.h"
 #include "core/turn.h"
 
-#ifndef F_OFD_SETLK
-#define F_OFD_SETLK 37 /* Linux 3.15; headers of the oldest supported C library do not name it */
-#endif
-
-#define LOCK_STEP_NS 2000000ULL
-#define LOCK_STEPS 125U /* a quarter of a second: those who hold the lock need some microseconds */
-#define LEAST_DEVICES 8U
-#define DRAFT_SIZE 4160
-#define OPEN_FLAGS (O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
 #define MOST_AREA_BYTES (64U << 20)
 #define MOST_CAPACITY 4096U
-
-static bool stat_fd(int fd, struct stat *found) { return syscall(SYS_newfstatat, fd, "", found, AT_EMPTY_PATH) == 0; }
-
-static uint32_t round_up(uint32_t value, uint32_t step) { return (value + step - 1) / step * step; }
-
-static int set_lock(int fd, short type) {
-  struct flock whole = {.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
-  int result = fcntl(fd, F_OFD_SETLK, &whole);
-  /* Kernels and sandboxes that know the older kind only. */
-  return result != 0 && errno == EINVAL ? fcntl(fd, F_SETLK, &whole) : result;
-}
-
-/* Released by the kernel when the holder dies. */
-static bool lock_file(const struct hami_effects *effects, int fd) {
-  for (unsigned int step = 0; step < LOCK_STEPS; step++) {
-    if (set_lock(fd, F_WRLCK) == 0) {
-      return true;
-    }
-    if (errno != EAGAIN && errno != EACCES && errno != EINTR) {
-      return false;
-    }
-    effects->sleep_ns(LOCK_STEP_NS);
-  }
-  return false;
-}
-
-/* Closing would not do: a mapping made from the descriptor keeps the open file, and its lock, alive. */
-static void unlock_file(int fd) { (void)set_lock(fd, F_UNLCK); }
-
-/*
- * Gives the file real blocks up to `size`: touching a hole on a full disk would kill the program. Changes no byte that
- * is there, so it needs no lock; where a file system cannot do that, it only makes the file longer, which does.
- */
-static bool extend(const struct hami_effects *effects, int fd, off_t size) {
-  if (fallocate(fd, 0, 0, size) == 0) {
-    return true;
-  }
-  struct stat found;
-  if ((errno != EOPNOTSUPP && errno != ENOSYS) || !lock_file(effects, fd)) {
-    return false;
-  }
-  bool done = stat_fd(fd, &found) && (found.st_size >= size || ftruncate(fd, size) == 0);
-  unlock_file(fd);
-  return done;
-}
 
 static void *map(int fd, size_t bytes, off_t at) {
   void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, at);
@@ -97,37 +42,6 @@ static bool same_boot(const unsigned char left[16], const unsigned char right[16
   return memcmp(left, unknown, 16) == 0 || memcmp(right, unknown, 16) == 0 || memcmp(left, right, 16) == 0;
 }
 
-/* Lays out a file that nobody else uses yet. */
-static bool lay_out(const struct hami_effects *effects, int fd, uint32_t device_count,
-                    const unsigned char boot_id[16]) {
-  uint32_t capacity = round_up(device_count < LEAST_DEVICES ? LEAST_DEVICES : device_count, 8);
-  struct hami_region_header header = {
-      .major = HAMI_REGION_VERSION_MAJOR,
-      .minor = HAMI_REGION_VERSION_MINOR,
-      .head_bytes = round_up(HAMI_REGION_DEVICE_OFFSET + capacity * (uint32_t)sizeof(struct hami_region_device),
-                             HAMI_REGION_ALIGNMENT),
-      .device_bytes = sizeof(struct hami_region_device),
-      .device_capacity = capacity,
-      .segment_bytes =
-          round_up(HAMI_REGION_SEGMENT_COLUMNS + capacity * HAMI_REGION_COLUMN_BYTES, HAMI_REGION_ALIGNMENT),
-      .segment_count = 1,
-  };
-  struct timespec now = {0};
-  (void)clock_gettime(CLOCK_REALTIME, &now);
-  header.created_unix_ns = (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-  memcpy(header.boot_id, boot_id, sizeof header.boot_id);
-  if (ftruncate(fd, 0) != 0 || !extend(effects, fd, (off_t)header.head_bytes + header.segment_bytes)) {
-    return false;
-  }
-  HAMI_TEST_POINT("region.laid_out_empty");
-  const uint64_t magic = HAMI_REGION_MAGIC;
-  if (pwrite(fd, &header, sizeof header, 0) != (ssize_t)sizeof header) {
-    return false;
-  }
-  HAMI_TEST_POINT("region.laid_out_without_magic");
-  return pwrite(fd, &magic, sizeof magic, 0) == (ssize_t)sizeof magic;
-}
-
 /* What a header says about its file, given the file's true size. */
 static enum hami_region_result check(const struct hami_region_header *header, uint64_t size) {
   if (header->magic != HAMI_REGION_MAGIC || header->major != HAMI_REGION_VERSION_MAJOR) {
@@ -152,7 +66,7 @@ static enum hami_region_result check(const struct hami_region_header *header, ui
 /* Reads the header of an open file. HAMI_REGION_BUSY: it has none yet, or an outlived one, and must be created. */
 static enum hami_region_result read_header(int fd, const unsigned char boot_id[16], struct hami_region_header *header,
                                            struct stat *found) {
-  if (!stat_fd(fd, found) || !S_ISREG(found->st_mode)) {
+  if (!hami_region_stat(fd, found) || !S_ISREG(found->st_mode)) {
     return HAMI_REGION_UNREACHABLE;
   }
   memset(header, 0, sizeof *header);
@@ -165,53 +79,6 @@ static enum hami_region_result read_header(int fd, const unsigned char boot_id[1
   }
   enum hami_region_result result = check(header, (uint64_t)found->st_size);
   return result == HAMI_REGION_OK && !same_boot(header->boot_id, boot_id) ? HAMI_REGION_BUSY : result;
-}
-
-/* Whoever may write in the folder may join: the mode follows the folder's, whatever the umask is. */
-static void set_mode(const char *path, int fd) {
-  char folder[4096];
-  const char *slash = strrchr(path, '/');
-  size_t length = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
-  memcpy(folder, slash == NULL ? "." : path, length);
-  folder[length] = '\0';
-  struct stat found;
-  if (syscall(SYS_newfstatat, AT_FDCWD, folder, &found, 0) == 0) {
-    (void)fchmod(fd, found.st_mode & 0666U);
-  }
-}
-
-/* A name beside `path` for a file under construction, not used by any other process now. */
-static bool name_draft(const struct hami_effects *effects, const char *path, char draft[DRAFT_SIZE]) {
-  int length = snprintf(draft, DRAFT_SIZE, "%s.%u.%llu", path, effects->pid(), (unsigned long long)effects->now_ns());
-  return length > 0 && length < DRAFT_SIZE;
-}
-
-/* Makes the file appear under its name complete, or not at all: a creator that is killed or stopped is in nobody's way.
- * Whoever comes second finds the first one's. */
-static void create(const struct hami_effects *effects, const char *path, uint32_t device_count,
-                   const unsigned char boot_id[16]) {
-  char draft[DRAFT_SIZE];
-  if (!name_draft(effects, path, draft)) {
-    return;
-  }
-  int fd = open(draft, OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
-  if (fd < 0) {
-    return;
-  }
-  set_mode(path, fd);
-  if (lay_out(effects, fd, device_count, boot_id)) {
-    HAMI_TEST_POINT("region.drafted");
-    if (link(draft, path) != 0 && errno != EEXIST) {
-      /* No hard links here: an empty file, which is then filled under the lock. */
-      int empty = open(path, OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
-      if (empty >= 0) {
-        set_mode(path, empty);
-        (void)close(empty);
-      }
-    }
-  }
-  (void)unlink(draft);
-  (void)close(fd);
 }
 
 static enum hami_region_result map_file(struct hami_region *region, int fd, const struct hami_region_header *header,
@@ -246,15 +113,15 @@ static enum hami_region_result map_file(struct hami_region *region, int fd, cons
 static enum hami_region_result refill(const struct hami_effects *effects, int fd, uint32_t device_count,
                                       const unsigned char boot_id[16], struct hami_region_header *header,
                                       struct stat *found) {
-  if (!lock_file(effects, fd)) {
+  if (!hami_region_lock(effects, fd)) {
     return HAMI_REGION_BUSY;
   }
   enum hami_region_result result = read_header(fd, boot_id, header, found); /* someone may have been quicker */
   if (result == HAMI_REGION_BUSY) {
-    result =
-        lay_out(effects, fd, device_count, boot_id) ? read_header(fd, boot_id, header, found) : HAMI_REGION_UNREACHABLE;
+    result = hami_region_lay_out(fd, device_count, boot_id) ? read_header(fd, boot_id, header, found)
+                                                            : HAMI_REGION_UNREACHABLE;
   }
-  unlock_file(fd);
+  hami_region_unlock(fd);
   return result;
 }
 
@@ -271,10 +138,10 @@ static enum hami_region_result attach_open(struct hami_region *region, int fd, u
 
 static int open_or_create(const struct hami_effects *effects, const char *path, uint32_t device_count,
                           const unsigned char boot_id[16]) {
-  int fd = open(path, OPEN_FLAGS);
+  int fd = open(path, HAMI_REGION_OPEN_FLAGS);
   if (fd < 0 && errno == ENOENT) {
-    create(effects, path, device_count, boot_id);
-    fd = open(path, OPEN_FLAGS);
+    hami_region_create(effects, path, device_count, boot_id);
+    fd = open(path, HAMI_REGION_OPEN_FLAGS);
   }
   return fd;
 }
@@ -314,8 +181,9 @@ void hami_region_detach(struct hami_region *region) {
 
 /* Opens the file again; -1 when the path leads to another one by now. */
 static int reopen(const struct hami_region *region, struct stat *found) {
-  int fd = open(region->path, OPEN_FLAGS);
-  if (fd >= 0 && (!stat_fd(fd, found) || found->st_dev != region->file_device || found->st_ino != region->file_inode)) {
+  int fd = open(region->path, HAMI_REGION_OPEN_FLAGS);
+  if (fd >= 0 &&
+      (!hami_region_stat(fd, found) || found->st_dev != region->file_device || found->st_ino != region->file_inode)) {
     (void)close(fd);
     return -1;
   }
@@ -373,7 +241,7 @@ bool hami_region_grow(struct hami_region *region, uint32_t seen_count) {
     off_t size = (off_t)region->head_bytes + (off_t)(seen_count + 1) * region->segment_bytes;
     if (announced(region) > seen_count) {
       grown = true;
-    } else if (seen_count < HAMI_REGION_MAX_SEGMENTS && extend(region->effects, fd, size)) {
+    } else if (seen_count < HAMI_REGION_MAX_SEGMENTS && hami_region_extend(region->effects, fd, size)) {
       HAMI_TEST_POINT("region.extended");
       /* Losing to another process is as good: it announced the same segment. */
       (void)__atomic_compare_exchange_n(&region->header->segment_count, &count, seen_count + 1, false, __ATOMIC_SEQ_CST,
