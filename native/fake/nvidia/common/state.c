@@ -116,7 +116,7 @@ static void open_once(void) {
 struct fake_state *fake_state_open(const struct fake_machine *machine) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   static pthread_mutex_t machine_lock = PTHREAD_MUTEX_INITIALIZER;
-  pthread_mutex_lock(&machine_lock);
+  pthread_mutex_lock(&machine_lock); /* pthread_once passes nothing to what it calls */
   mapped_machine = machine;
   pthread_mutex_unlock(&machine_lock);
   pthread_once(&once, open_once);

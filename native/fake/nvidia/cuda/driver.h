@@ -7,77 +7,7 @@
 #ifndef HAMI_FAKE_CUDA_DRIVER_H
 #define HAMI_FAKE_CUDA_DRIVER_H
 
-#include <pthread.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#define __CUDA_API_VERSION_INTERNAL
-#pragma GCC visibility push(default)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wstrict-prototypes"
-#include <cuda.h>
-#pragma GCC diagnostic pop
-#pragma GCC visibility pop
-
-#include "../common/engine.h"
-#include "../common/fault.h"
-#include "../common/machine.h"
-#include "../common/state.h"
-
-#define FAKE_CHUNK_BYTES (2ull * FAKE_MIB) /* granularity of physical memory, as on real cards */
-#define FAKE_SMALL_BYTES 512ull            /* granularity of cuMemAlloc */
-
-/* ---- life of the driver (init.c) ---------------------------------------------------------------------------- */
-
-struct fake_driver {
-  const struct fake_machine *machine;
-  struct fake_state *state;
-  int device_count;          /* as CUDA numbers them, after CUDA_VISIBLE_DEVICES */
-  int units[FAKE_MAX_UNITS]; /* CUDA device -> unit of the machine */
-  uint64_t small_bytes;      /* HAMI_FAKE_GRANULARITY */
-  bool self_calls;           /* HAMI_FAKE_SELF_CALLS */
-};
-
-extern struct fake_driver fake_driver;
-extern pthread_mutex_t fake_lock;
-
-CUresult fake_status(void); /* CUDA_SUCCESS once cuInit has succeeded, and outside of host functions */
-const char *fake_twin_enter(const char *name);
-void fake_twin_leave(const char *outer);
-bool fake_per_thread(void); /* the call came in through a per-thread-stream name */
-const char *fake_entry_name(const char *name);
-
-static inline const struct fake_device *fake_device_of_unit(int unit) {
-  return &fake_driver.machine->devices[fake_driver.machine->units[unit].device];
-}
-
-/* First line of every exported function: counts the call for faults, then needs an initialised driver. */
-#define FAKE_ENTER_ANYTIME(name)                                                                                       \
-  do {                                                                                                                 \
-    int fault_code;                                                                                                    \
-    if (fake_fault(fake_entry_name(#name), &fault_code)) {                                                             \
-      return (CUresult)fault_code;                                                                                     \
-    }                                                                                                                  \
-  } while (0)
-#define FAKE_ENTER(name)                                                                                               \
-  FAKE_ENTER_ANYTIME(name);                                                                                            \
-  do {                                                                                                                 \
-    CUresult status_code = fake_status();                                                                              \
-    if (status_code != CUDA_SUCCESS) {                                                                                 \
-      return status_code;                                                                                              \
-    }                                                                                                                  \
-  } while (0)
-#define FAKE_TRY(expression)                                                                                           \
-  do {                                                                                                                 \
-    CUresult try_code = (expression);                                                                                  \
-    if (try_code != CUDA_SUCCESS) {                                                                                    \
-      return try_code;                                                                                                 \
-    }                                                                                                                  \
-  } while (0)
-
-/* With HAMI_FAKE_SELF_CALLS the driver calls its own exports by name, through whatever was preloaded before it. */
-void fake_call_self(const char *name);
+#include "entry.h"
 
 /* ---- objects (object.c) ------------------------------------------------------------------------------------- */
 
@@ -96,10 +26,6 @@ enum fake_tag {
   FAKE_GRAPH_EXEC,
   FAKE_PHYSICAL,
   FAKE_EXTERNAL,
-  FAKE_SEMAPHORE,
-  FAKE_LINKER,
-  FAKE_TEXTURE,
-  FAKE_USER_OBJECT,
 };
 
 /* Starts every object behind a handle. Memory of a deleted one is reused for its own kind only, so that a stale handle
@@ -176,8 +102,7 @@ struct fake_block {
   size_t span; /* of address space */
   enum fake_block_kind kind;
   bool live;
-  bool touched;  /* its memory has been written, so freeing must give pages back */
-  bool released; /* a graph's block that a free node has let go */
+  bool touched; /* its memory has been written, so freeing must give pages back */
   int unit;
   uint64_t charged;
   uint64_t id;
@@ -270,7 +195,6 @@ enum fake_work_kind {
   FAKE_WORK_ALLOCATE,
   FAKE_WORK_FREE,
   FAKE_WORK_CHILD,
-  FAKE_WORK_BATCH,
 };
 
 /* One thing a stream does, or a graph node stands for. Owns nothing but what work.c copies on demand. */
@@ -378,7 +302,6 @@ void fake_pools_trim_unit(int unit); /* all that is not in use; needs fake_lock 
 void fake_pools_trim_idle(void);     /* what synchronising does: reserved memory above the threshold goes back */
 CUresult fake_pool_allocate(struct fake_context *context, struct fake_pool *pool, size_t bytes,
                             struct fake_block **block);
-CUresult fake_pool_free(struct fake_block *block);
 void fake_pool_give_back(struct fake_block *block); /* books only; needs fake_lock */
 struct fake_pool *fake_pool_current(CUdevice device);
 

@@ -200,7 +200,11 @@ CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
   if (stream->capture != NULL) {
     struct fake_work work = {.kind = FAKE_WORK_CHILD};
     work.as.child = fake_graph_clone(exec->graph);
-    return work.as.child == NULL ? CUDA_ERROR_OUT_OF_MEMORY : fake_capture_add(stream, &work);
+    CUresult result = work.as.child == NULL ? CUDA_ERROR_OUT_OF_MEMORY : fake_capture_add(stream, &work);
+    if (result != CUDA_SUCCESS && work.as.child != NULL) {
+      fake_graph_delete(work.as.child);
+    }
+    return result;
   }
   return fake_graph_run(exec->graph, stream);
 }

@@ -128,12 +128,6 @@ void fake_pool_give_back(struct fake_block *block) {
   drop_if_done(pool);
 }
 
-CUresult fake_pool_free(struct fake_block *block) {
-  fake_pool_give_back(block);
-  fake_block_delete(block);
-  return CUDA_SUCCESS;
-}
-
 static CUresult allocate_async(CUdeviceptr *out, size_t bytes, struct fake_pool *pool, CUstream handle) {
   struct fake_stream *stream = NULL;
   struct fake_block *block = NULL;

@@ -23,21 +23,15 @@ CUresult fake_work_kernel(struct fake_stream *stream, const CUDA_KERNEL_NODE_PAR
   return CUDA_SUCCESS;
 }
 
-/* Data moves in stream order: what was submitted before has to be over. Copies of small data are taken as instant. */
-static CUresult run_in_order(struct fake_stream *stream) {
-  fake_callbacks_wait(stream);
-  return CUDA_SUCCESS;
-}
-
 CUresult fake_work_run(struct fake_stream *stream, const struct fake_work *work) {
   switch (work->kind) {
   case FAKE_WORK_KERNEL:
     return fake_work_kernel(stream, &work->as.kernel);
   case FAKE_WORK_COPY:
-    FAKE_TRY(run_in_order(stream));
+    fake_callbacks_wait(stream); /* a host function before it may make the data */
     return fake_copy_now(&work->as.copy);
   case FAKE_WORK_SET:
-    FAKE_TRY(run_in_order(stream));
+    fake_callbacks_wait(stream);
     return fake_set_now(&work->as.set);
   case FAKE_WORK_HOST:
     return fake_work_host(stream, work->as.host.fn, work->as.host.userData);
@@ -55,7 +49,6 @@ CUresult fake_work_run(struct fake_stream *stream, const struct fake_work *work)
   case FAKE_WORK_CHILD:
     return fake_graph_run(work->as.child, stream);
   case FAKE_WORK_EMPTY:
-  case FAKE_WORK_BATCH:
   default:
     return CUDA_SUCCESS;
   }
