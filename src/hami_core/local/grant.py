@@ -128,12 +128,14 @@ def _decide(cards: tuple[Card, ...], ask: Ask, out: tuple[Lease, ...], *, machin
 
 def _request(cards: tuple[Card, ...], ask: Ask) -> PodRequest:
     family = cards[0].device.family
-    memory = (
-        {"memory_percent": ask.memory_percent or _WHOLE} if ask.memory_mib is None else {"memory_mib": ask.memory_mib}
+    memory_mib = 0 if ask.oversubscribe else ask.memory_mib
+    request = DeviceRequest(
+        family=family,
+        count=ask.count,
+        core_units=ask.cores,
+        memory_mib=memory_mib,
+        memory_percent=(ask.memory_percent or _WHOLE) if memory_mib is None else None,
     )
-    if ask.oversubscribe:
-        memory = {"memory_mib": 0}
-    request = DeviceRequest(family=family, count=ask.count, core_units=ask.cores, **memory)
     # Partitions are made by a node agent with the right to do so; here only whole cards can be shared.
     partitioned = any(card.device.mode not in ("", _SHARED_BY_LIBRARY) for card in cards)
     mode = _SHARED_BY_LIBRARY if partitioned else None
