@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def doubles() -> Path:
 
 def machine_file(name: str) -> Path:
     """A shipped machine's file."""
-    return Path(str(files("hami_nvidia"))) / "machines" / f"{name}.json"
+    return packaged("hami_nvidia", f"machines/{name}.json")
 
 
 @attrs.frozen
