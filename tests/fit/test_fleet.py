@@ -7,7 +7,7 @@ import threading
 import pytest
 from tests.fit.kit import PLAIN, ask, card, family, fleet, held, pod, registry, uuids
 
-from hami_core.errors import UnknownName
+from hami_core.errors import BadQuantity, UnknownName
 from hami_core.fit import Fleet
 from hami_core.model import ContainerShares, DeviceShare, Partition, PartitionPlacement, Placement, Selector
 from hami_core.objects import NodeFacts
@@ -45,6 +45,19 @@ def test_two_cards_with_one_uuid_break_the_family_on_that_node() -> None:
     made = fleet(card(), card(index=1), card("npu-0", family="NPU"))
     assert texts(made, pod(ask())) == {"node-a": "GPU: two cards have the uuid gpu-0"}
     assert made.decide(pod(ask(family="NPU"))).best is not None
+
+
+def test_amounts_that_cannot_be_are_refused_before_anything_changes() -> None:
+    made = fleet(card())
+    made.upsert_node(NodeFacts(name="node-b"), [card("gpu-b", memory_mib=2**60)])
+    assert texts(made, pod(ask()), ["node-b"]) == {
+        "node-b": f"GPU: card gpu-b says it has {2**60} of something; at most {2**40} can be"
+    }
+    with pytest.raises(BadQuantity, match="pod team-a/odd: share of GPU gpu-0 must be at most"):
+        made.add_pod("uid-1", held(gpu_0=(2**62, 0)), label="team-a/odd")
+    assert made.holding("uid-1") is None
+    assert made.decide(pod(ask(2**63 + 1))).best is None
+    assert made.uses("node-a")[0].slots_used == 0
 
 
 def test_cordoned_cards_are_passed_over_for_every_family() -> None:

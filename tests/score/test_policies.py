@@ -166,6 +166,38 @@ def test_numa_binding_keeps_the_groups_of_a_plugins_policy_together(extended: Re
     assert uuids(best.placement) == [["gpu-b", "gpu-d"]]
 
 
+@pytest.mark.parametrize(
+    ("scores", "problem"),
+    [([1.0], "must score every node"), ([float("nan"), 1.0], "must score every node"), (["x"], "ValueError")],
+    ids=["too few", "not a number", "fails"],
+)
+def test_a_policy_that_gives_no_usable_scores_is_named(scores: list[float], problem: str) -> None:
+    class Odd:
+        @hookimpl
+        def hami_policies(self) -> list[Policy]:
+            return [NodePolicy(name="odd", score=lambda _nodes: np.array(scores).astype(np.float32))]
+
+    made = fleet(card(), registry=registry(Odd()))
+    made.upsert_node(NodeFacts(name="node-b"), [card("gpu-b")])
+    with pytest.raises(PluginFault, match=f"node policy odd: {problem}"):
+        made.decide(pod(ask(), node_policy="odd"))
+    assert made.decide(pod(ask())).best is not None
+
+
+def test_a_policy_is_not_asked_about_nodes_that_can_take_nothing() -> None:
+    class Share:
+        @hookimpl
+        def hami_policies(self) -> list[Policy]:
+            return [NodePolicy(name="share", score=lambda nodes: nodes.slots_used / nodes.slots)]
+
+    made = fleet(card(), registry=registry(Share()))
+    made.upsert_node(NodeFacts(name="cpu"), [])
+    made.upsert_node(NodeFacts(name="closed"), [card("gpu-c", slots=0)])
+    best = made.decide(pod(ask(), node_policy="share")).best
+    assert best is not None
+    assert best.placement.node == "node-a"
+
+
 def test_two_policies_of_one_name_stop_the_start() -> None:
     with pytest.raises(PluginFault, match="node policy roomiest is already served"):
         registry(ThirdParty(), Rival())

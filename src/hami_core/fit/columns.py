@@ -211,7 +211,7 @@ class Totals:
         """Rows that changed after `clock`."""
         return np.flatnonzero(self.stamps > clock)
 
-    def columns(self, rows: NDArray[np.intp] | slice) -> NodeColumns:
+    def columns(self, rows: NDArray[np.intp]) -> NodeColumns:
         """The columns as policies see them, of some rows."""
         return NodeColumns(
             slots=self.slots[rows],

@@ -18,7 +18,7 @@ from hami_core.fit.attempt import attempt, broken_by
 from hami_core.fit.choice import Choice, Reservation
 from hami_core.fit.columns import BoolArray
 from hami_core.fit.explain import bare, rejection
-from hami_core.fit.memo import Memo, Scores
+from hami_core.fit.memo import Memo, Scores, score_rows
 from hami_core.fit.plan import Plan, make_plan
 from hami_core.fit.quota import Quotas
 from hami_core.fit.search import best_node
@@ -71,7 +71,7 @@ class Fleet:
 
         Args:
             node: the node, as vendors' rules may read it. Its cordon annotation is honoured for every family.
-            devices: its cards, of all families.
+            devices: its cards, of all families. Cards that cannot be (a uuid twice) make their family broken here.
             broken: families of this node that could not be read, with the problem; their pods get `Broken`.
         """
         with self._lock:
@@ -96,6 +96,9 @@ class Fleet:
             placement: where it is. Unknown nodes and cards are kept and count once they appear; see `strays`.
             init_done: its init containers have ended and hold nothing any more.
             label: ``namespace/name``, for messages; the namespace's quota is charged. Defaults to `key`.
+
+        Raises:
+            BadQuantity: the placement takes more of a card than any card has; nothing is changed.
         """
         held = holding(key, placement, init_done=init_done, label=label)
         with self._lock:
@@ -133,6 +136,9 @@ class Fleet:
         """Find the best node for `pod` among `nodes`, or among all. Changes nothing.
 
         What the pod itself holds or has reserved counts as free.
+
+        Raises:
+            PluginFault: the node policy that the pod names gives no usable scores.
         """
         with self._lock, self._aside(pod.key):
             plan = self._plan(pod)
@@ -209,6 +215,11 @@ class Fleet:
                 raise UnknownName(kind="node", name=node)
             return tuple(use for family in sorted(view.cards) for use in view.cards[family])
 
+    def quota(self, namespace: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """A namespace's limits, in the resources' own units, and what it uses, in MiB and core units; by resource."""
+        with self._lock:
+            return self._quotas.limits(namespace), self._quotas.used(namespace, self.registry)
+
     def holders(self, node: str, uuid: str) -> tuple[Holding, ...]:
         """What pods hold that have a share of this card, sorted by label."""
         with self._lock:
@@ -262,9 +273,7 @@ class Fleet:
         return best_node(plan, self._state, known, scores=scores, among=self._rows(nodes), judge=judge)
 
     def _rows(self, nodes: Sequence[str] | None) -> BoolArray | None:
-        if nodes is None:
-            return None
-        return self._state.rows_of(nodes)
+        return None if nodes is None else self._state.rows_of(nodes)
 
     def _choice(self, plan: Plan, best: Fits | None, nodes: Sequence[str] | None) -> Choice:
         def candidates() -> tuple[str, ...]:
@@ -301,5 +310,5 @@ class Fleet:
                 added += scorer(placed, uses, plan.pod)
             except Exception as err:  # noqa: BLE001 - a vendor's code failed: this node cannot be judged
                 return broken_by(err, loaded), 0.0
-        base = plan.node_policy.score(self._state.totals.columns(slice(row, row + 1)))[0]
+        base = score_rows(plan.node_policy, self._state.totals, np.array([row]))[0]
         return Fits(score=float(np.float32(base) + np.float32(added)), placement=placed), added

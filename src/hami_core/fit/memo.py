@@ -15,7 +15,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from hami_core.fit.columns import BoolArray
+from hami_core.errors import PluginFault
+from hami_core.fit.columns import BoolArray, Totals
 from hami_core.fit.mask import possible
 from hami_core.fit.plan import Ask, Plan
 from hami_core.fit.state import State
@@ -136,9 +137,29 @@ class Scores:
         totals = state.totals
         clock, scores = self._kept.get(policy.name, (-1, np.zeros(0, dtype=np.float32)))
         if len(scores) != totals.capacity:
-            scores = policy.score(totals.columns(slice(None))).astype(np.float32)
+            scores = score_rows(policy, totals, np.arange(totals.capacity))
         elif clock != totals.clock:
             changed = totals.changed_since(clock)
-            scores[changed] = policy.score(totals.columns(changed))
+            scores[changed] = score_rows(policy, totals, changed)
         self._kept[policy.name] = totals.clock, scores
         return scores
+
+
+def score_rows(policy: NodePolicy, totals: Totals, rows: NDArray[np.intp]) -> FloatArray:
+    """The policy's scores of some rows. It is asked about nodes with slots only; the others take nothing and score 0.
+
+    Raises:
+        PluginFault: it fails, or does not score each of them with a number; no node could then be called the best.
+    """
+    scores = np.zeros(len(rows), dtype=np.float32)
+    open_rows = totals.slots[rows] > 0
+    nodes = totals.columns(rows[open_rows])
+    try:
+        given = np.array(policy.score(nodes), dtype=np.float32)
+    except Exception as err:
+        raise PluginFault(plugin=f"node policy {policy.name}", problem=f"{type(err).__name__}: {err}") from err
+    if given.shape != nodes.slots.shape or np.isnan(given).any():
+        problem = f"must score every node with a number; scored {given.size} of {nodes.slots.size}, or with NaN"
+        raise PluginFault(plugin=f"node policy {policy.name}", problem=problem)
+    scores[open_rows] = given
+    return scores

@@ -63,6 +63,21 @@ class Quotas:
             None if core_limit is None else core_limit - core_units,
         )
 
+    def limits(self, namespace: str) -> Mapping[str, int]:
+        """A namespace's limits by resource, in the resources' own units."""
+        return dict(self._limits.get(namespace, {}))
+
+    def used(self, namespace: str, registry: Registry) -> dict[str, int]:
+        """What a namespace's pods hold, by resource, in MiB and core units."""
+        used: dict[str, int] = {}
+        for name, loaded in registry.families.items():
+            resources = loaded.family.resources
+            amounts = self._charged.get((namespace, name), (0, 0))
+            for resource, amount in zip((resources.memory, resources.cores), amounts, strict=True):
+                if resource is not None and amount:
+                    used[resource] = used.get(resource, 0) + amount
+        return used
+
     def copy(self) -> Quotas:
         """An independent copy."""
         other = Quotas()

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import attrs
 import numpy as np
 
-from hami_core.errors import UnknownName
+from hami_core.errors import BadQuantity, UnknownName
 from hami_core.fit.attempt import NodeView
 from hami_core.fit.columns import Block, BoolArray, Totals, block_width
-from hami_core.fit.usage import Taken, is_partitioned, taken_by
+from hami_core.fit.usage import Taken, in_order, is_partitioned, taken_by
 from hami_core.model import Device, DeviceUse, Partition, Placement
 from hami_core.objects import NodeFacts
 from hami_core.wire.cordon import cordoned
@@ -21,6 +21,10 @@ Card = tuple[str, str]
 
 Kind = tuple[str, str]
 """What selectors look at: a card's model and mode."""
+
+
+MOST = 2**40
+"""The largest amount of anything on one card: sums over a fleet then stay far inside 64 bits."""
 
 
 @attrs.frozen(kw_only=True)
@@ -74,8 +78,18 @@ class _Node:
 
 
 def holding(key: str, placement: Placement, *, init_done: bool = False, label: str = "") -> Holding:
-    """Work out what a placement takes."""
+    """Work out what a placement takes.
+
+    Raises:
+        BadQuantity: it takes more of a card than any card has.
+    """
     taken = tuple(sorted(taken_by(placement.containers, init_done=init_done).items(), key=_card_of))
+    for (family, uuid), part in taken:
+        most = max(part.memory_mib, part.core_units)
+        if most > MOST:
+            raise BadQuantity(
+                where=f"pod {label or key}: share of {family} {uuid}", wanted=f"at most {MOST}", found=most
+            )
     return Holding(key=key, label=label or key, placement=placement, init_done=init_done, taken=taken)
 
 
@@ -130,8 +144,8 @@ class State:
 
     def upsert_node(self, node: NodeFacts, devices: Sequence[Device], broken: Mapping[str, str]) -> None:
         """Add a node, or replace what is known of it. Pods placed on it, before or after, count on its cards."""
-        by_family, doubles = _by_family(devices)
-        broken = {**doubles, **broken}
+        by_family, impossible = _by_family(devices)
+        broken = {**impossible, **broken}
         known = self._nodes.get(node.name)
         if known is not None and known.says(node, by_family, broken):
             return  # nodes are reported again and again; what is known about every request shape stays good
@@ -287,20 +301,31 @@ class State:
 
 
 def _by_family(devices: Sequence[Device]) -> tuple[dict[str, tuple[Device, ...]], dict[str, str]]:
-    """Cards by family, ordered by index and uuid; a family in which a uuid comes twice is left out, with the reason."""
+    """Cards by family, ordered by index and uuid; a family with impossible cards is left out, with the reason."""
     grouped: dict[str, list[Device]] = {}
     for device in devices:
         grouped.setdefault(device.family, []).append(device)
-    cards, doubles = {}, {}
+    cards, impossible = {}, {}
     for family in sorted(grouped):
         ordered = sorted(grouped[family], key=lambda device: (device.index, device.uuid))
-        uuids = [device.uuid for device in ordered]
-        double = next((uuid for uuid in uuids if uuids.count(uuid) > 1), None)
-        if double is None:
+        problem = _problem(ordered)
+        if problem is None:
             cards[family] = tuple(ordered)
         else:
-            doubles[family] = f"{family}: two cards have the uuid {double}"
-    return cards, doubles
+            impossible[family] = f"{family}: {problem}"
+    return cards, impossible
+
+
+def _problem(devices: Sequence[Device]) -> str | None:
+    seen = set()
+    for device in devices:
+        if device.uuid in seen:
+            return f"two cards have the uuid {device.uuid}"
+        seen.add(device.uuid)
+        most = max(device.memory_mib, device.core_units, device.slots)
+        if most > MOST:
+            return f"card {device.uuid} says it has {most} of something; at most {MOST} can be"
+    return None
 
 
 def _uses(node: _Node, family: str) -> Iterator[DeviceUse]:
@@ -308,16 +333,12 @@ def _uses(node: _Node, family: str) -> Iterator[DeviceUse]:
     used = cards.block.used(cards.column)
     for device, (slots, memory_mib, core_units, doubtful) in zip(cards.devices, used, strict=False):
         held = node.partitions.get((family, device.uuid), {})
-        partitions = sorted({part for parts in held.values() for part in parts}, key=_place_on_card)
+        partitions = in_order({part for parts in held.values() for part in parts})
         yield DeviceUse(
             device=attrs.evolve(device, healthy=False) if doubtful and device.healthy else device,
             slots_used=slots,
             memory_used_mib=memory_mib,
             core_units_used=core_units,
-            partitions=tuple(partitions),
+            partitions=partitions,
             cordoned=device.uuid in node.cordoned,
         )
-
-
-def _place_on_card(partition: Partition) -> tuple[int, int, str]:
-    return partition.placement.start, partition.placement.size, partition.profile

@@ -105,11 +105,12 @@ def family_totals(taken: Mapping[tuple[str, str], Taken]) -> dict[str, tuple[int
     return totals
 
 
+def in_order(partitions: Iterable[Partition]) -> tuple[Partition, ...]:
+    """Partitions by their place on the card."""
+    return tuple(sorted(partitions, key=lambda part: (part.placement.start, part.placement.size, part.profile)))
+
+
 def _merged(first: tuple[Partition, ...], second: tuple[Partition, ...]) -> tuple[Partition, ...]:
     if not second or first == second:
         return first
-    return tuple(sorted({*first, *second}, key=_place_on_card)) if first else second
-
-
-def _place_on_card(partition: Partition) -> tuple[int, int, str]:
-    return partition.placement.start, partition.placement.size, partition.profile
+    return in_order({*first, *second}) if first else second

@@ -51,8 +51,9 @@ class NodeColumns:
 class NodePolicy:
     """Orders the nodes that fit by a score; what vendors add to it (`NodeScorer`) counts in the same direction.
 
-    `score` maps columns to one float32 a node. It is called on many nodes at once and again on the few that changed, so
-    an entry may depend on its own node only. `take` says which end of the scores is preferred.
+    `score` maps columns to one number a node (float32). It is called on many nodes at once and again on the few that
+    changed, so an entry may depend on its own node only; nodes without slots are left out. `take` says which end of the
+    scores is preferred.
     """
 
     kind: Literal[PolicyKind.NODE] = attrs.field(default=PolicyKind.NODE, init=False)
