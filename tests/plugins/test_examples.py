@@ -30,6 +30,7 @@ PUBLIC = (
     "hami_core.verdict",
     "hami_core.wire.capacity",
     "hami_core.wire.device_config",
+    "hami_core.wire.partitions",
     "hami_core.wire.register",
 )
 """What docs/plugins/write-a-vendor.md lists for plugins to import."""

@@ -17,7 +17,7 @@ from hami_core.testing.child import loaded_by_import
 from hami_core.testing.conformance.check import Ability, check, require
 from hami_core.testing.conformance.subject import Subject, registered
 
-_FEW, _MANY = 4, 64
+_FEW, _MANY = 4, 256
 _SLACK = 2  # how much steeper than straight the growth may be
 _MOST_CALLS = 3_000_000  # some 0.3 s for one decision on one node of sixteen cards, all eight-card sets looked at
 _CARDS = 16

@@ -235,11 +235,11 @@ def releasing_restores_the_cards(subject: Subject) -> None:
 
     def rule(case: Case) -> None:
         fleet = build(subject, case.world.nodes)
-        before = {node.name: fleet.uses(node.name) for node in case.world.nodes}
+        before = {node.name: repr(fleet.uses(node.name)) for node in case.world.nodes}
         keys = [choice.pod.key for choice in fill(fleet, case.world.pods)]
         for key in _shuffled(case.random, keys):
             fleet.remove_pod(key)
-        after = {node.name: fleet.uses(node.name) for node in case.world.nodes}
+        after = {node.name: repr(fleet.uses(node.name)) for node in case.world.nodes}
         require(before == after, f"{case}: cards are not free after all pods left", "Write no state into devices.")
 
     try_all(cases(subject), rule)
