@@ -94,6 +94,20 @@ class ProbeFailed(HamiError):
     """Devices could not be read. Unknown is not zero: callers keep what they knew."""
 
 
+class ApiFailed(HamiError):
+    """A call to the Kubernetes API server that did not do what it should. `status` is None where no answer came."""
+
+    def __init__(self, *, call: str, problem: str, status: int | None = None) -> None:
+        self.call = call
+        self.problem = problem
+        self.status = status
+        super().__init__(call, problem, status)
+
+    def __str__(self) -> str:
+        code = f" ({self.status})" if self.status else ""
+        return f"{self.call}{code}: {self.problem}"
+
+
 def shown(value: object, limit: int = 80) -> str:
     """Render an untrusted value for a message: quoted, escaped, shortened to `limit` characters."""
     text = ascii(value)

@@ -1,0 +1,1 @@
+"""The Kubernetes host: webhook, scheduler extender and the cache behind them, in one asyncio process."""

@@ -1,0 +1,113 @@
+"""Events on pods: written in the background, never in a decision's way, and dropped before they pile up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from datetime import UTC, datetime
+
+import attrs
+
+from hami_core.errors import ApiFailed
+from hami_core.kube.api import ApiServer, path_of
+
+_WAITING = 1000
+_PRESSED = 100  # events of success are the first to go
+_REMEMBERED = 2000
+_WRITERS = 4
+_LONGEST = 1024  # the API server refuses longer messages
+_log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class PodRef:
+    """Which pod an event is about."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class _Event:
+    pod: PodRef
+    reason: str
+    message: str
+    warning: bool
+
+
+class Events:
+    """Writes events.
+
+    Args:
+        api: the server; None writes nothing.
+        component: who says it.
+    """
+
+    def __init__(self, api: ApiServer | None, *, component: str) -> None:
+        self._api = api
+        self._component = component
+        self._queue: asyncio.Queue[_Event] = asyncio.Queue(_WAITING)
+        self._said: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self.dropped = 0
+
+    def say(self, pod: PodRef, reason: str, message: str, *, decision: str, warning: bool = False) -> None:
+        """Queue an event; a complaint about this pod that was made last is not made again."""
+        if self._api is None or not pod.uid:
+            return
+        place = pod.uid, reason
+        if warning and self._said.get(place) == message:
+            return
+        self._said[place] = message
+        self._said.move_to_end(place)
+        if len(self._said) > _REMEMBERED:
+            self._said.popitem(last=False)
+        if self._queue.full() or (not warning and self._queue.qsize() > _PRESSED):
+            self.dropped += 1
+            return
+        mark = f" [{decision}]"
+        text = message[: _LONGEST - len(mark)] + mark
+        self._queue.put_nowait(_Event(pod=pod, reason=reason, message=text, warning=warning))
+
+    async def run(self) -> None:
+        """Write what is queued, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_WRITERS):
+                group.create_task(self._write())
+
+    async def _write(self) -> None:
+        assert self._api is not None
+        while True:
+            event = await self._queue.get()
+            try:
+                await self._api.post(
+                    path_of("api", "v1", "namespaces", event.pod.namespace, "events"), self._body(event)
+                )
+            except ApiFailed as err:
+                # 404: the namespace is gone with its pods. Nobody misses the event.
+                _log.log(logging.DEBUG if err.status else logging.WARNING, "an event was not written: %s", err)
+
+    def _body(self, event: _Event) -> dict[str, object]:
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        pod = event.pod
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{pod.name[:200]}.", "namespace": pod.namespace},
+            "involvedObject": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "namespace": pod.namespace,
+                "name": pod.name,
+                "uid": pod.uid,
+            },
+            "reason": event.reason,
+            "message": event.message,
+            "type": "Warning" if event.warning else "Normal",
+            "source": {"component": self._component},
+            "reportingComponent": self._component,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
