@@ -17,7 +17,7 @@ import attrs
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "docs/quick-start.md", ROOT / "docs/zh/quick-start.md"]
+PAGES = [ROOT / name for name in ("README.md", "docs/quick-start.md", "docs/zh/quick-start.md", "docs/local-host.md")]
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import attrs
@@ -45,17 +45,19 @@ class Machine:
         if self.file is None:
             return {}
         folders = [
-            str(packaged(package_of(family, registry), family.family.isolation.simulator_dir))
+            packaged(package_of(family, registry), family.family.isolation.simulator_dir)
             for family in families_of(registry, self.vendor)
             if family.family.isolation is not None and family.family.isolation.simulator_dir
         ]
         searched = os.environ.get("LD_LIBRARY_PATH", "")
-        return {
+        environ = {
             "HAMI_FAKE_MACHINE": str(self.file),
-            "LD_LIBRARY_PATH": os.pathsep.join([*dict.fromkeys(folders), *([searched] if searched else [])]),
-            # Without leases there is nothing to share, and looking at a machine must not leave anything behind.
-            **({"HAMI_FAKE_STATE": str(self.folder / "driver-state")} if self.folder.is_dir() else {}),
+            "LD_LIBRARY_PATH": os.pathsep.join([*dict.fromkeys(map(str, folders)), *([searched] if searched else [])]),
         }
+        # Without leases there is nothing to share, and looking at a machine must not leave anything behind.
+        if self.folder.is_dir():
+            environ["HAMI_FAKE_STATE"] = str(self.folder / f"driver-state-{_build_of(folders)}")
+        return environ
 
 
 def this_host() -> Machine:
@@ -90,6 +92,15 @@ def simulated(name: str, registry: Registry) -> Machine:
     label = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in read.name)
     folder = state_dir() / "simulated" / f"{label}-{hashlib.sha256(content).hexdigest()[:_DIGEST]}"
     return Machine(name=label, folder=folder, simulated=True, file=file, vendor=read.vendor)
+
+
+def _build_of(folders: Iterable[Path]) -> str:
+    """A word for this build of the driver doubles: another build may lay out its state differently."""
+    digest = hashlib.sha256()
+    for library in sorted(file for folder in folders for file in folder.iterdir()):
+        info = library.stat()
+        digest.update(f"{library.name} {info.st_size} {info.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:_DIGEST]
 
 
 def families_of(registry: Registry, vendor: str | None) -> tuple[LoadedFamily, ...]:
