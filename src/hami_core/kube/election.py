@@ -30,7 +30,7 @@ class _Spec(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
 
 class _Lease(msgspec.Struct, kw_only=True):
     metadata: dict[str, object]
-    spec: _Spec = _Spec()
+    spec: _Spec = msgspec.field(default_factory=_Spec)
 
 
 class Elector:

@@ -10,10 +10,10 @@ from hami_core.errors import BadWire
 from hami_core.model import ContainerKind
 from hami_core.objects import ContainerFacts, NodeFacts, PodFacts, read_node, read_pod
 
-# gc=False: there are no cycles in API objects, and the collector's share of decoding is the larger one.
+# gc=False, frozen=True: there are no cycles in API objects, and the collector's share of decoding is the larger one.
 
 
-class Meta(msgspec.Struct, kw_only=True, gc=False, rename="camel"):
+class Meta(msgspec.Struct, kw_only=True, gc=False, frozen=True, rename="camel"):
     """Metadata, as far as it is read."""
 
     name: str = ""
@@ -25,47 +25,47 @@ class Meta(msgspec.Struct, kw_only=True, gc=False, rename="camel"):
     deletion_timestamp: str | None = None
 
 
-class _Container(msgspec.Struct, kw_only=True, gc=False, rename="camel"):
+class _Container(msgspec.Struct, kw_only=True, gc=False, frozen=True, rename="camel"):
     name: str = ""
     restart_policy: str | None = None
 
 
-class _PodSpec(msgspec.Struct, kw_only=True, gc=False, rename="camel"):
+class _PodSpec(msgspec.Struct, kw_only=True, gc=False, frozen=True, rename="camel"):
     node_name: str = ""
     scheduler_name: str = ""
     init_containers: list[_Container] | None = None
     containers: list[_Container] | None = None
 
 
-class _Terminated(msgspec.Struct, kw_only=True, gc=False, rename="camel"):
+class _Terminated(msgspec.Struct, kw_only=True, gc=False, frozen=True, rename="camel"):
     exit_code: int = 0
 
 
-class _State(msgspec.Struct, kw_only=True, gc=False):
+class _State(msgspec.Struct, kw_only=True, gc=False, frozen=True):
     terminated: _Terminated | None = None
 
 
-class _ContainerStatus(msgspec.Struct, kw_only=True, gc=False):
+class _ContainerStatus(msgspec.Struct, kw_only=True, gc=False, frozen=True):
     state: _State = _State()
 
 
-class _PodStatus(msgspec.Struct, kw_only=True, gc=False, rename="camel"):
+class _PodStatus(msgspec.Struct, kw_only=True, gc=False, frozen=True, rename="camel"):
     phase: str = ""
     init_container_statuses: list[_ContainerStatus] | None = None
 
 
-class _Pod(msgspec.Struct, kw_only=True, gc=False):
+class _Pod(msgspec.Struct, kw_only=True, gc=False, frozen=True):
     metadata: Meta
     spec: _PodSpec = _PodSpec()
     status: _PodStatus = _PodStatus()
 
 
-class _NodeStatus(msgspec.Struct, kw_only=True, gc=False):
+class _NodeStatus(msgspec.Struct, kw_only=True, gc=False, frozen=True):
     capacity: dict[str, str] | None = None
     allocatable: dict[str, str] | None = None
 
 
-class _Node(msgspec.Struct, kw_only=True, gc=False):
+class _Node(msgspec.Struct, kw_only=True, gc=False, frozen=True):
     metadata: Meta
     status: _NodeStatus = _NodeStatus()
 

@@ -42,7 +42,9 @@ class Sink(Protocol[T_contra]):
         """The list is complete: what was not in it is gone."""
 
 
-class _ListMeta(msgspec.Struct, kw_only=True, rename={"next": "continue", "resource_version": "resourceVersion"}):
+class _ListMeta(
+    msgspec.Struct, kw_only=True, frozen=True, rename={"next": "continue", "resource_version": "resourceVersion"}
+):
     resource_version: str = ""
     next: str = ""
 
@@ -62,7 +64,7 @@ class _Status(msgspec.Struct, kw_only=True):
     message: str = ""
 
 
-class _BookmarkMeta(msgspec.Struct, kw_only=True, rename="camel"):
+class _BookmarkMeta(msgspec.Struct, kw_only=True, frozen=True, rename="camel"):
     resource_version: str = ""
 
 

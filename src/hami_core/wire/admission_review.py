@@ -14,7 +14,7 @@ from hami_core.wire.json_patch import Operation
 VERSIONS = ("admission.k8s.io/v1", "admission.k8s.io/v1beta1")
 
 
-class UserInfo(msgspec.Struct, kw_only=True):
+class UserInfo(msgspec.Struct, kw_only=True, frozen=True):
     """Who sent the request."""
 
     username: str = ""
