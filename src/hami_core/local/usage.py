@@ -50,10 +50,13 @@ def uses_on(machine: Machine) -> list[LeaseUse]:
 def region_in_use(folder: Path) -> bool:
     """Whether a living process uses the region of the lease whose folder this is.
 
-    A region that cannot be read keeps nobody's lease: the file may hold anything, and the lease's owner is known.
+    A damaged region keeps no lease: the file may hold anything, and the lease's owner is known. One that belongs to
+    another user and is closed to us does: that user's next look decides.
     """
     try:
         view = read_region(folder / REGION)
+    except PermissionError:
+        return True
     except (BadRegion, OSError):
         return False
     return view is not None and any(map(_alive, view.processes))
