@@ -231,6 +231,19 @@ def test_a_namespace_quota_counts_what_its_pods_hold_and_what_this_pod_picks() -
     assert made.decide(pod(ask(1300, count=3), namespace="team-a")).best is not None
 
 
+def test_a_namespaces_limits_and_use_can_be_read() -> None:
+    made = fleet(card(), card("npu-0", family="NPU"))
+    made.set_quota("team-a", {"gpu.test/memory": 4000, "tpu.test/memory": 1})
+    made.add_pod("uid-1", held(gpu_0=(1000, 30)), label="team-a/first")
+    made.add_pod("uid-2", held(gpu_0=(500, 0)), label="team-a/second")
+    limits, used = made.quota("team-a")
+    assert limits == {"gpu.test/memory": 4000, "tpu.test/memory": 1}
+    assert used == {"gpu.test/memory": 1500, "gpu.test/cores": 30}
+    assert made.quota("team-b") == ({}, {})
+    assert made.decide(pod(ask(family="NPU"), namespace="team-a")).best is not None
+    assert str(made.decide(pod(ask(family="TPU"), namespace="team-a")).verdict("node-a")) == "Device type not found"
+
+
 def test_a_quota_is_checked_against_the_memory_a_percentage_comes_to() -> None:
     made = fleet(card(memory_mib=10_000))
     made.set_quota("default", {"gpu.test/memory": 5000})

@@ -114,9 +114,6 @@ class State:
 
     # ---- nodes -----------------------------------------------------------------------------------------------------
 
-    def __contains__(self, node: str) -> bool:
-        return node in self._nodes
-
     @property
     def nodes(self) -> tuple[str, ...]:
         """Names of the known nodes, sorted."""
