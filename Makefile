@@ -9,7 +9,7 @@ VENV   := .venv/bin
 NATIVE := build/native
 JOBS   ?= 2
 
-.PHONY: help sync demo test test-python test-native test-sanitizers check format bench proto generate clean
+.PHONY: help sync demo test test-python test-native test-sanitizers check format bench proto docs generate clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ check: sync ## Format, lint, types, import contracts, C format, spelling
 
 proto: $(if $(findstring .boot,$(UV)),$(BOOT)/uv) ## Generate the services' code from proto/ (with Go there, the Go example's too)
 	$(UV) run --script proto/generate.py
+
+docs: sync ## Write the pages that are made from the code
+	$(VENV)/python -m docs.generate
 
 format: sync ## Apply the formatters
 	$(VENV)/ruff format .

@@ -80,3 +80,9 @@ def test_it_imports_itself_and_no_other_plugin(package: Path) -> None:
     own = package.name.replace("-", "_")
     others = {name.partition(".")[0] for _, name in imports(package) if name.startswith("hami_")}
     assert others <= {"hami_core", own}
+
+
+def test_the_page_for_vendors_lists_what_is_public() -> None:
+    page = (FOLDER.parents[1] / "docs" / "plugins" / "write-a-vendor.md").read_text(encoding="utf-8")
+    section = page.partition("## What you may import")[2].partition("\n## ")[0]
+    assert tuple(line[3:-1] for line in section.splitlines() if line.startswith("- `")) == PUBLIC

@@ -35,7 +35,6 @@ class Ability(enum.StrEnum):
     PROBE = "a probe"
     SIMULATION = "a probe that can be simulated"
     CHOOSER = "a chooser of cards"
-    PARTITIONS = "cards cut into partitions"
     ALLOCATOR = "an allocator"
     ISOLATION = "an isolation library"
     DOCS = "a page of documentation"

@@ -14,6 +14,7 @@ from hami_core.admission import Admission, admit
 from hami_core.behaviour import Probe
 from hami_core.errors import PluginFault, UnknownName
 from hami_core.family import Family, RegisterForm
+from hami_core.local.machine import simulated
 from hami_core.manager import GROUP, Source
 from hami_core.model import Device, PodRequest
 from hami_core.objects import NodeFacts, read_pod
@@ -108,7 +109,6 @@ class Subject:
             Ability.PROBE: bool(self.probes),
             Ability.SIMULATION: bool(self.probes) and self.simulate is not None,
             Ability.CHOOSER: any(loaded.fit.chooser is not None for loaded in families),
-            Ability.PARTITIONS: any(card.profiles for loaded in families for card in self.written(loaded)),
             Ability.ALLOCATOR: any(loaded.allocate is not None for loaded in families),
             Ability.ISOLATION: any(loaded.family.isolation is not None for loaded in families),
             Ability.DOCS: self.docs is not None,
@@ -152,8 +152,16 @@ def examine(
         machine=None if chosen is None else read_machine(chosen),
         docs=docs,
         examples=examples,
-        simulate=simulate,
+        simulate=simulate or _doubles(registry, chosen),
     )
+
+
+def _doubles(registry: Registry, machine: Path | None) -> Simulation | None:
+    """A simulation by the driver doubles of the plugin's own package, where it has some."""
+    isolations = [loaded.family.isolation for loaded in registry.families.values()]
+    if machine is None or not any(isolation and isolation.simulator_dir for isolation in isolations):
+        return None
+    return lambda _folder: simulated(str(machine), registry).simulation(registry)
 
 
 def _find(plugin: str | object) -> tuple[Source, object]:
