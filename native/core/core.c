@@ -141,6 +141,8 @@ void hami_core_observe_others(int device, bool busy) {
   }
 }
 
+uint64_t hami_core_typical_ns(int device) { return hami_core_active() ? hami_pacing_typical_ns(&pacing, device) : 0; }
+
 uint64_t hami_core_busy_ns(int device) { return hami_core_active() ? hami_pacing_busy_ns(&pacing, device) : 0; }
 
 bool hami_core_forked(void) { return hami_core_active() && hami_self_is_new(ledger.self, &hami_effects_system); }

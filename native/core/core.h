@@ -44,6 +44,7 @@ uint64_t hami_core_admit(int device, uint64_t estimate_ns);
 void hami_core_settle(int device, uint64_t charged_ns, uint64_t measured_ns, uint32_t launches);
 void hami_core_observe_others(int device, bool busy);
 uint64_t hami_core_busy_ns(int device);
+uint64_t hami_core_typical_ns(int device); /* of a launch in this container, lately; 0: none was settled yet */
 
 /* True exactly once in each new process made by fork or clone, at its first call: the caller drops what it inherited.
  * The core's own state needs no such call. */

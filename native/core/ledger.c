@@ -244,7 +244,9 @@ static enum outcome try_to_reserve(struct hami_ledger *ledger, uint32_t device, 
   }
   uint64_t *pending = hami_slot_pending(ledger->region, self->slot, device);
   HAMI_TEST_POINT("ledger.before_request");
-  __atomic_store_n(pending, bytes, __ATOMIC_SEQ_CST);
+  /* An exchange and not a store: no later read may come before it, and emulators are known to let reads pass a store.
+   */
+  (void)__atomic_exchange_n(pending, bytes, __ATOMIC_SEQ_CST);
   HAMI_TEST_POINT("ledger.requested");
   enum outcome outcome = weigh(ledger, device, wanted, limit);
   HAMI_TEST_POINT("ledger.weighed");

@@ -296,3 +296,9 @@ uint64_t hami_pacing_busy_ns(struct hami_pacing *pacing, int device_index) {
              ? __atomic_load_n(&record_of(pacing, (uint32_t)device_index)->busy_ns, __ATOMIC_RELAXED)
              : 0;
 }
+
+uint64_t hami_pacing_typical_ns(struct hami_pacing *pacing, int device_index) {
+  return known_device(pacing, device_index)
+             ? __atomic_load_n(&record_of(pacing, (uint32_t)device_index)->typical_ns, __ATOMIC_RELAXED)
+             : 0;
+}

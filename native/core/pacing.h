@@ -75,4 +75,7 @@ void hami_pacing_observe_others(struct hami_pacing *pacing, int device, bool bus
 /* Device time counted so far for the container, to be subtracted from the device's own counters. */
 uint64_t hami_pacing_busy_ns(struct hami_pacing *pacing, int device);
 
+/* What launches of the container took lately, each; 0 before any was settled. */
+uint64_t hami_pacing_typical_ns(struct hami_pacing *pacing, int device);
+
 #endif

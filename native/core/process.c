@@ -11,6 +11,8 @@
 #define MADV_WIPEONFORK 18 /* Linux 4.14 */
 #endif
 
+#define UNKNOWN_ADVICE 0x7fff
+
 static bool kernel_wipes; /* the same for every page: set once, before any second thread */
 
 static char *append(char *out, const char *text) {
@@ -40,11 +42,12 @@ struct stat_fields {
 };
 
 static bool read_stat(const struct hami_effects *effects, uint32_t pid, struct stat_fields *fields, char command[16]) {
-  char path[32];
+  char path[64];
   char text[1024];
+  /* The main thread's file says the same as the process's, which emulators make up for the process that reads it. */
   char *end = append_number(append(path, "/proc/"), pid);
-  (void)append(end, "/stat");
-  end[5] = '\0';
+  end = append(append_number(append(end, "/task/"), pid), "/stat");
+  *end = '\0';
   ssize_t length = effects->read_file(path, text, sizeof text - 1);
   if (length <= 0) {
     return false;
@@ -132,7 +135,8 @@ struct hami_self *hami_self_create(const struct hami_effects *effects) {
   if (self == MAP_FAILED) {
     return NULL;
   }
-  kernel_wipes = madvise(self, sizeof *self, MADV_WIPEONFORK) == 0;
+  /* Emulators (qemu-user) say yes to any advice and follow none: one that no kernel knows finds them out. */
+  kernel_wipes = madvise(self, sizeof *self, MADV_WIPEONFORK) == 0 && madvise(self, sizeof *self, UNKNOWN_ADVICE) != 0;
   self->known = effects->pid();
   return self;
 }

@@ -192,7 +192,7 @@ static int reopen(const struct hami_region *region, struct stat *found) {
 
 /* Segments that the header announces, and that the file is long enough to hold. */
 static uint32_t announced(const struct hami_region *region) {
-  uint32_t count = __atomic_load_n(&region->header->segment_count, __ATOMIC_ACQUIRE);
+  uint32_t count = __atomic_load_n(&region->header->segment_count, __ATOMIC_SEQ_CST);
   return count < HAMI_REGION_MAX_SEGMENTS ? count : HAMI_REGION_MAX_SEGMENTS;
 }
 

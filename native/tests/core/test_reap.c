@@ -78,6 +78,7 @@ static void a_process_taken_for_dead_counts_again_at_its_next_operation(void) {
   CHECK(hami_slots_free(&dying->region, dying->ledger.self->slot, dying->ledger.self->owner_word));
   CHECK_EQUAL(0, world_used(living, 0));
   world_now_ns += 100000000;
+  world_act(dying);
   hami_ledger_tick(&dying->ledger, world_now_ns);
   CHECK_EQUAL(60 * MIB, world_used(living, 0));
 }

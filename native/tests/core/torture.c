@@ -4,7 +4,8 @@
  *
  *   torture SCHEDULES [FIRST_SEED]
  *
- * The seed of a failing schedule is printed; give it as FIRST_SEED, with one schedule, to see it again.
+ * TORTURE_LOG=3 shows what the core says. The seed of a failing schedule is printed; give it as FIRST_SEED, with one
+ * schedule, to see it again.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "core/log.h"
 #include "core/process.h"
 #include "core/slots.h"
 #include "core/test_point.h"
@@ -223,6 +225,7 @@ int main(int count, char **arguments) {
   char text[1024];
   account = mmap(NULL, sizeof *account, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   CHECK(account != MAP_FAILED);
+  hami_log_configure(getenv("TORTURE_LOG"));
   world_begin();
   (void)snprintf(text, sizeof text,
                  "hami-limits 1\nregion %s\ncore-policy force\ndevice " WORLD_GPU_0 " memory_mib=%u core_percent=90\n",

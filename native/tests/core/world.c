@@ -38,7 +38,7 @@ static bool pid_exists(uint32_t process) { return process < MOST_PROCESSES && co
 static ssize_t read_file(const char *path, char *buffer, size_t size) {
   unsigned int process;
   char rest;
-  if (sscanf(path, "/proc/%u/sta%c", &process, &rest) != 2) {
+  if (sscanf(path, "/proc/%u/task/%*u/sta%c", &process, &rest) != 2) {
     return hami_effects_system.read_file(path, buffer, size);
   }
   if (!pid_exists(process)) {
