@@ -18,7 +18,7 @@ from hami_core.fit.attempt import attempt, broken_by
 from hami_core.fit.choice import Choice, Reservation
 from hami_core.fit.columns import BoolArray
 from hami_core.fit.explain import bare, rejection
-from hami_core.fit.memo import Memo, Scores, score_rows
+from hami_core.fit.memo import Memo, Scores
 from hami_core.fit.plan import Plan, make_plan
 from hami_core.fit.quota import Quotas
 from hami_core.fit.search import best_node
@@ -310,5 +310,5 @@ class Fleet:
                 added += scorer(placed, uses, plan.pod)
             except Exception as err:  # noqa: BLE001 - a vendor's code failed: this node cannot be judged
                 return broken_by(err, loaded), 0.0
-        base = score_rows(plan.node_policy, self._state.totals, np.array([row]))[0]
-        return Fits(score=float(np.float32(base) + np.float32(added)), placement=placed), added
+        base = self._scores.of(plan.node_policy, self._state)[row]
+        return Fits(score=float(base + np.float32(added)), placement=placed), added

@@ -137,15 +137,15 @@ class Scores:
         totals = state.totals
         clock, scores = self._kept.get(policy.name, (-1, np.zeros(0, dtype=np.float32)))
         if len(scores) != totals.capacity:
-            scores = score_rows(policy, totals, np.arange(totals.capacity))
+            scores = _score_rows(policy, totals, np.arange(totals.capacity))
         elif clock != totals.clock:
             changed = totals.changed_since(clock)
-            scores[changed] = score_rows(policy, totals, changed)
+            scores[changed] = _score_rows(policy, totals, changed)
         self._kept[policy.name] = totals.clock, scores
         return scores
 
 
-def score_rows(policy: NodePolicy, totals: Totals, rows: NDArray[np.intp]) -> FloatArray:
+def _score_rows(policy: NodePolicy, totals: Totals, rows: NDArray[np.intp]) -> FloatArray:
     """The policy's scores of some rows. It is asked about nodes with slots only; the others take nothing and score 0.
 
     Raises:

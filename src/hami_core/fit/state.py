@@ -329,8 +329,8 @@ def _uses(node: _Node, family: str) -> Iterator[DeviceUse]:
     cards = node.families[family]
     used = cards.block.used(cards.column)
     for device, (slots, memory_mib, core_units, doubtful) in zip(cards.devices, used, strict=False):
-        held = node.partitions.get((family, device.uuid), {})
-        partitions = in_order({part for parts in held.values() for part in parts})
+        held = node.partitions.get((family, device.uuid))
+        partitions = in_order({part for parts in held.values() for part in parts}) if held else ()
         yield DeviceUse(
             device=attrs.evolve(device, healthy=False) if doubtful and device.healthy else device,
             slots_used=slots,

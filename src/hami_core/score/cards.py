@@ -20,18 +20,8 @@ def card_scores(
     A request counts once, whatever its count, and only on cards registered under the bare family name (``MLU``, not
     ``NVIDIA-NVIDIA A40``). That and the float32 arithmetic are HAMi's: the order of cards decides what a pod gets.
     """
-    asked = [_asked_of(card, requests) for card in cards]
-    table = np.array(
-        [
-            (
-                (card.slots_used + slots, card.device.slots),
-                (card.core_units_used + cores, card.device.core_units),
-                (card.memory_used_mib + memory_mib, card.device.memory_mib),
-            )
-            for card, (slots, cores, memory_mib) in zip(cards, asked, strict=True)
-        ],
-        dtype=np.float32,
-    ).reshape(-1, 3, 2)
+    asked = _Asked(requests)
+    table = np.array([asked.beside(card) for card in cards], dtype=np.float32).reshape(-1, 3, 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = table[:, :, 0] / table[:, :, 1] * np.array((weights.slot, weights.core, weights.memory), np.float32)
         scores = SCALE * (shares[:, 0] + shares[:, 1] + shares[:, 2])
@@ -39,10 +29,29 @@ def card_scores(
     return tuple(scores.tolist())
 
 
-def _asked_of(card: DeviceUse, requests: Sequence[DeviceRequest]) -> tuple[int, int, int]:
-    mine = [request for request in requests if request.family == card.device.model]
-    total_mib = card.device.memory_mib
-    return len(mine), sum(r.core_units for r in mine), sum(r.memory_on(total_mib) for r in mine)
+@attrs.frozen
+class _Asked:
+    """What a container's requests come to on a card; cards of one model and size share the answer."""
+
+    requests: Sequence[DeviceRequest]
+    _known: dict[tuple[str, int], tuple[int, int, int]] = attrs.field(factory=dict)
+
+    def beside(self, card: DeviceUse) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """Used with the requests and total, of slots, cores and memory."""
+        device = card.device
+        kind = device.model, device.memory_mib
+        if kind not in self._known:
+            self._known[kind] = self._on(*kind)
+        slots, cores, memory_mib = self._known[kind]
+        return (
+            (card.slots_used + slots, device.slots),
+            (card.core_units_used + cores, device.core_units),
+            (card.memory_used_mib + memory_mib, device.memory_mib),
+        )
+
+    def _on(self, model: str, total_mib: int) -> tuple[int, int, int]:
+        mine = [request for request in self.requests if request.family == model]
+        return len(mine), sum(r.core_units for r in mine), sum(r.memory_on(total_mib) for r in mine)
 
 
 @attrs.frozen(kw_only=True)
