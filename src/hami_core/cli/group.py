@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-import attrs
 import click
 
 from hami_core.errors import HamiError
@@ -22,9 +21,11 @@ from hami_core.errors import HamiError
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 
 
-@attrs.frozen
-class Verb:
-    """Where a verb lives and the line `hami --help` shows, so that help imports no verb."""
+class Verb(NamedTuple):
+    """Where a verb lives and the line `hami --help` shows, so that help imports no verb.
+
+    A NamedTuple, because importing attrs would take help as long again.
+    """
 
     module: str
     help: str
