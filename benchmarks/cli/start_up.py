@@ -3,8 +3,8 @@
     python benchmarks/cli/start_up.py [ROUNDS]
 
 Each round runs the bare interpreter and both commands one after the other, so that a busy machine slows all of them;
-the ratio to the interpreter is what to compare between machines. The first round only fills the cache of compiled modules,
-as the first command of a person does. Exit code 1 when a median is over its target.
+the ratio to the interpreter is what to compare between machines. The first round only fills the cache of compiled
+modules, as a person's first command does. Exit code 1 when a median is over its target.
 """
 
 import json
