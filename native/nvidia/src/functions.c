@@ -2,24 +2,6 @@
 
 #include <string.h>
 
-int hami_functions_find_hook(const char *name) {
-  int low = 0;
-  int high = HAMI_HOOK_COUNT - 1;
-  while (low <= high) {
-    int middle = low + (high - low) / 2;
-    int order = strcmp(name, hami_functions[middle].name);
-    if (order == 0) {
-      return middle;
-    }
-    if (order < 0) {
-      high = middle - 1;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return -1;
-}
-
 int hami_functions_match(const char *symbol, const void *answer, int cuda_version, bool per_thread,
                          void *const reals[HAMI_FUNCTION_COUNT]) {
   /* Compared within the family asked for only: a driver may let unrelated names share one address. */

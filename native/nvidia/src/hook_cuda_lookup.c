@@ -1,7 +1,18 @@
 /* cuGetProcAddress: the driver answers first; what it found is then replaced by the wrapper of the same ABI. */
 #include "guard.h"
 #include "real.h"
-#include "symbol_lookup.h"
+#include "session.h"
+
+/* The wrapper of exactly the ABI that the driver answered with, or the answer itself. */
+static void *substitute(const char *symbol, void *answer, int cuda_version, cuuint64_t flags) {
+  /* Seen from inside the driver the table stays the driver's. */
+  if (symbol == NULL || answer == NULL || hami_guard_inside() || !hami_session_configured()) {
+    return answer;
+  }
+  bool per_thread = (flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM) != 0;
+  int hook = hami_functions_match(symbol, answer, cuda_version, per_thread, hami_reals);
+  return hook < 0 ? answer : (void *)(uintptr_t)hami_functions[hook].wrapper;
+}
 
 CUresult cuGetProcAddress_v2(const char *symbol, void **pfn, int cudaVersion, cuuint64_t flags,
                              CUdriverProcAddressQueryResult *symbolStatus) {
@@ -10,9 +21,8 @@ CUresult cuGetProcAddress_v2(const char *symbol, void **pfn, int cudaVersion, cu
     return CUDA_ERROR_SHARED_OBJECT_SYMBOL_NOT_FOUND;
   }
   CUresult result = real(symbol, pfn, cudaVersion, flags, symbolStatus);
-  /* Seen from inside the driver the table stays the driver's. */
-  if (result == CUDA_SUCCESS && pfn != NULL && !hami_guard_inside()) {
-    *pfn = hami_lookup_substitute(symbol, *pfn, cudaVersion, flags);
+  if (result == CUDA_SUCCESS && pfn != NULL) {
+    *pfn = substitute(symbol, *pfn, cudaVersion, flags);
   }
   return result;
 }
@@ -23,8 +33,8 @@ CUresult cuGetProcAddress(const char *symbol, void **pfn, int cudaVersion, cuuin
     return CUDA_ERROR_SHARED_OBJECT_SYMBOL_NOT_FOUND;
   }
   CUresult result = real(symbol, pfn, cudaVersion, flags);
-  if (result == CUDA_SUCCESS && pfn != NULL && !hami_guard_inside()) {
-    *pfn = hami_lookup_substitute(symbol, *pfn, cudaVersion, flags);
+  if (result == CUDA_SUCCESS && pfn != NULL) {
+    *pfn = substitute(symbol, *pfn, cudaVersion, flags);
   }
   return result;
 }

@@ -2,8 +2,8 @@
  * What dlsym and dlvsym answer in a process with this library preloaded: the wrapper where the driver's function
  * would have been found, exactly the C library's answer for everything else.
  */
-#ifndef HAMI_NVIDIA_SYMBOL_LOOKUP_H
-#define HAMI_NVIDIA_SYMBOL_LOOKUP_H
+#ifndef HAMI_INTERPOSE_SYMBOL_LOOKUP_H
+#define HAMI_INTERPOSE_SYMBOL_LOOKUP_H
 
 #include <stddef.h>
 
@@ -18,9 +18,9 @@ struct hami_lookup hami_lookup_dlsym(void *handle, const char *name);
 struct hami_lookup hami_lookup_dlvsym(void *handle, const char *name, const char *version);
 
 /*
- * The pointer a caller of cuGetProcAddress gets in place of the driver's `answer`: the wrapper of exactly the same
- * ABI, or `answer` itself.
+ * What a vendor's own lookup by name answers in place of `found`, a function of its table: the wrapper of that name, or
+ * `found` itself. For tables where a name has one ABI.
  */
-void *hami_lookup_substitute(const char *symbol, void *answer, int cuda_version, unsigned long long flags);
+void *hami_lookup_substitute(const char *name, void *found);
 
 #endif

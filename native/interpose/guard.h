@@ -2,8 +2,8 @@
  * The thread's "inside a wrapper" mark. Drivers call their own exported functions and run callbacks; what happens
  * below a wrapper is the driver's business and is passed through untouched. No lock; async-signal-safe.
  */
-#ifndef HAMI_NVIDIA_GUARD_H
-#define HAMI_NVIDIA_GUARD_H
+#ifndef HAMI_INTERPOSE_GUARD_H
+#define HAMI_INTERPOSE_GUARD_H
 
 #include <stdbool.h>
 

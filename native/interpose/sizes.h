@@ -1,6 +1,6 @@
 /* Sizes that callers make up: products and sums that stop at the largest number instead of starting again from 0. */
-#ifndef HAMI_NVIDIA_SIZES_H
-#define HAMI_NVIDIA_SIZES_H
+#ifndef HAMI_INTERPOSE_SIZES_H
+#define HAMI_INTERPOSE_SIZES_H
 
 #include <stdint.h>
 

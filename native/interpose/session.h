@@ -3,8 +3,8 @@
  * no driver is touched, and in a process without limits every wrapper only forwards. Also tells the parts that keep
  * state about fork. Callable from anywhere, other libraries' constructors included.
  */
-#ifndef HAMI_NVIDIA_SESSION_H
-#define HAMI_NVIDIA_SESSION_H
+#ifndef HAMI_INTERPOSE_SESSION_H
+#define HAMI_INTERPOSE_SESSION_H
 
 #include <stdbool.h>
 

@@ -4,22 +4,18 @@
 
 #include "elf_lookup.h"
 
+#define MAX_APIS 4
+
 typedef void *(*dlopen_function)(const char *, int);
 typedef void *(*dlsym_function)(void *, const char *);
 typedef void *(*dlvsym_function)(void *, const char *, const char *);
 
-void *hami_reals[HAMI_FUNCTION_COUNT];
 void *hami_real_dlsym;
 void *hami_real_dlvsym;
 
 static void *real_dlopen;
-static bool bound[HAMI_API_COUNT];
+static bool bound[MAX_APIS];
 static __thread bool binding __attribute__((tls_model("initial-exec")));
-
-static const char *const library_names[HAMI_API_COUNT] = {
-    [HAMI_API_CUDA] = "libcuda.so.1",
-    [HAMI_API_NVML] = "libnvidia-ml.so.1",
-};
 
 bool hami_real_init_loader(void) {
   /* Racing threads find the same addresses, so a second store changes nothing. dlsym is stored last: it is the flag. */
@@ -43,8 +39,8 @@ void *hami_real_call_dlvsym(void *handle, const char *name, const char *version)
 
 bool hami_real_binding(void) { return binding; }
 
-static void resolve(enum hami_api api, void *library) {
-  for (int i = 0; i < HAMI_FUNCTION_COUNT; i++) {
+static void resolve(int api, void *library) {
+  for (int i = 0; i < hami_vendor.function_count; i++) {
     if (hami_functions[i].api == api) {
       /* An older driver lacks newer names; their wrappers are never reached through it. */
       __atomic_store_n(&hami_reals[i], hami_real_call_dlsym(library, hami_functions[i].name), __ATOMIC_RELEASE);
@@ -52,11 +48,26 @@ static void resolve(enum hami_api api, void *library) {
   }
 }
 
+/* The first of several names that opens, one already in the process before any other. The handle is kept for the life
+ * of the process: callers hold pointers into the driver by then. */
+static void *open_first(const char *const *names, int flags) {
+  dlopen_function open = (dlopen_function)(uintptr_t)real_dlopen;
+  for (int loaded_only = 1; loaded_only >= 0; loaded_only--) {
+    for (const char *const *name = names; *name != NULL; name++) {
+      void *library = open(*name, loaded_only ? flags | RTLD_NOLOAD : flags);
+      if (library != NULL) {
+        return library;
+      }
+    }
+  }
+  return NULL;
+}
+
 /*
  * No lock: dlopen takes the loader's, and a thread that holds the loader's lock while it runs a constructor may come
  * here too, so a lock of ours around dlopen could deadlock. Racing threads store the same addresses.
  */
-static bool bind_with(enum hami_api api, int extra_flags) {
+static bool bind_with(int api, int extra_flags) {
   if (__atomic_load_n(&bound[api], __ATOMIC_ACQUIRE)) {
     return true;
   }
@@ -64,8 +75,7 @@ static bool bind_with(enum hami_api api, int extra_flags) {
     return false;
   }
   binding = true;
-  /* The handle is kept for the life of the process: callers hold pointers into the driver by then. */
-  void *library = ((dlopen_function)(uintptr_t)real_dlopen)(library_names[api], RTLD_NOW | RTLD_LOCAL | extra_flags);
+  void *library = open_first(hami_vendor.libraries[api], RTLD_NOW | RTLD_LOCAL | extra_flags);
   if (library != NULL) {
     resolve(api, library);
     __atomic_store_n(&bound[api], true, __ATOMIC_RELEASE);
@@ -74,11 +84,11 @@ static bool bind_with(enum hami_api api, int extra_flags) {
   return library != NULL;
 }
 
-bool hami_real_bind_loaded(enum hami_api api) { return bind_with(api, RTLD_NOLOAD); }
+bool hami_real_bind_loaded(int api) { return bind_with(api, RTLD_NOLOAD); }
 
-bool hami_real_bind(enum hami_api api) { return bind_with(api, 0); }
+bool hami_real_bind(int api) { return bind_with(api, 0); }
 
-void *hami_real_find(enum hami_function function) {
+void *hami_real_find(int function) {
   if (!hami_real_bind(hami_functions[function].api)) {
     return NULL;
   }

@@ -1,6 +1,7 @@
-/* How large a device looks from inside the share; one rule for CUDA and NVML. No state; callable inside wrappers. */
-#ifndef HAMI_NVIDIA_SHARE_H
-#define HAMI_NVIDIA_SHARE_H
+/* How large a device looks from inside the share; one rule for all a vendor's APIs. No state; callable inside wrappers.
+ */
+#ifndef HAMI_INTERPOSE_SHARE_H
+#define HAMI_INTERPOSE_SHARE_H
 
 #include <stdbool.h>
 #include <stdint.h>

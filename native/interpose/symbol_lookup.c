@@ -17,9 +17,18 @@ static void *ask_libc(void *handle, const char *name, const char *version) {
   return version == NULL ? hami_real_call_dlsym(handle, name) : hami_real_call_dlvsym(handle, name, version);
 }
 
+static bool has_prefix(const char *name) {
+  for (const char *const *prefix = hami_vendor.prefixes; *prefix != NULL; prefix++) {
+    if (strncmp(name, *prefix, strlen(*prefix)) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /* Whether a name deserves more than a jump to the C library. Decided by the name alone, so it costs little. */
 static int hook_for(const char *name) {
-  if (name == NULL || (strncmp(name, "cu", 2) != 0 && strncmp(name, "nvml", 4) != 0)) {
+  if (name == NULL || !has_prefix(name)) {
     return -1;
   }
   /* The driver's own lookups, and those of constructors it runs, must see the driver. */
@@ -64,11 +73,10 @@ struct hami_lookup hami_lookup_dlvsym(void *handle, const char *name, const char
   return version == NULL ? not_ours : lookup(handle, name, version);
 }
 
-void *hami_lookup_substitute(const char *symbol, void *answer_address, int cuda_version, unsigned long long flags) {
-  if (symbol == NULL || answer_address == NULL || !hami_session_configured()) {
-    return answer_address;
+void *hami_lookup_substitute(const char *name, void *found) {
+  if (name == NULL || found == NULL || hami_guard_inside() || !hami_session_configured()) {
+    return found;
   }
-  bool per_thread = (flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM) != 0;
-  int hook = hami_functions_match(symbol, answer_address, cuda_version, per_thread, hami_reals);
-  return hook < 0 ? answer_address : wrapper_of(hook);
+  int hook = hami_functions_find_hook(name);
+  return hook >= 0 && hami_real(hook) != NULL ? wrapper_of(hook) : found;
 }
