@@ -69,9 +69,12 @@ static enum hami_region_result read_header(int fd, const unsigned char boot_id[1
   if (!hami_region_stat(fd, found) || !S_ISREG(found->st_mode)) {
     return HAMI_REGION_UNREACHABLE;
   }
+  HAMI_TEST_POINT("region.opened");
   memset(header, 0, sizeof *header);
   ssize_t length = pread(fd, header, sizeof *header, 0);
-  if (length < 0) {
+  /* The size is taken after the header: the file may grow between the two, and a header must not seem to promise more
+   * than there is. */
+  if (length < 0 || !hami_region_stat(fd, found)) {
     return HAMI_REGION_UNREACHABLE;
   }
   if (length == 0 || header->magic == 0) {

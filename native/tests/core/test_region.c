@@ -244,6 +244,23 @@ static void growing_adds_a_segment_that_others_see(void) {
   hami_region_detach(&other);
 }
 
+static void grow_first(const char *name) {
+  if (strcmp(name, "region.opened") == 0) {
+    hami_test_point = NULL;
+    CHECK(hami_region_grow(&second, 1));
+  }
+}
+
+static void a_file_that_grows_while_it_is_joined_is_joined(void) {
+  world_begin();
+  memset(&second, 0, sizeof second);
+  CHECK_EQUAL(HAMI_REGION_OK, hami_region_attach(&second, &world_effects, world_path("region"), 1));
+  hami_test_point = grow_first;
+  CHECK_EQUAL(HAMI_REGION_OK, attach(1));
+  CHECK_EQUAL(2, region.segment_count);
+  hami_region_detach(&second);
+}
+
 static void a_count_of_segments_that_the_file_does_not_hold_is_not_believed(void) {
   world_begin();
   CHECK_EQUAL(HAMI_REGION_OK, attach(1));
@@ -296,6 +313,7 @@ int main(void) {
   RUN(of_two_creators_both_get_the_first_one_s_file);
   RUN(one_that_stops_while_filling_a_file_is_waited_for_a_bounded_time);
   RUN(growing_adds_a_segment_that_others_see);
+  RUN(a_file_that_grows_while_it_is_joined_is_joined);
   RUN(a_count_of_segments_that_the_file_does_not_hold_is_not_believed);
   RUN(random_damage_never_crashes);
   RUN(no_descriptor_stays_open);
