@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from hami_core import Device, DeviceRequest, DeviceUse, NodeFacts, Placement, PodRequest, Reason, hookimpl
 from hami_core.behaviour import (
@@ -21,7 +23,10 @@ from hami_core.behaviour import (
 )
 from hami_core.family import Family, Isolation, Resources, SelectorKeys, Units, WireNames
 from hami_core.score.policy import DevicePolicy, FloatArray, NodeColumns, NodePolicy, Policy
+from hami_core.testing import PluginConformance
 from hami_core.wire.device_config import ConfigSections
+
+HAMI_API = ">=1,<2"
 
 ACME = Family(
     name="ACME",
@@ -115,3 +120,13 @@ def coolest(use: DeviceUse, fullness: float) -> float:
 @hookimpl
 def hami_policies() -> Iterable[Policy]:
     return (NodePolicy(name="roomiest", score=roomiest), DevicePolicy(name="coolest", preference=coolest))
+
+
+class TestAcme(PluginConformance):
+    plugin = sys.modules[__name__]
+    machine = Path("machines/acme-4.json")
+    docs = Path("README.md")
+
+    @classmethod
+    def simulate(cls, folder: Path) -> Mapping[str, str]:
+        return {"HAMI_ACME_ROOT": str(folder)}

@@ -214,7 +214,7 @@ SABOTAGES = (
     Sabotage("a writer keeps to its own keys", _written('{"hami.io/vgpu-node": "other"}'), "hami.io/vgpu-node"),
     Sabotage("edits of a container are well formed", {'"/dev/good", "rw"': '"good", "rw"'}, "device node 'good'"),
     Sabotage("a container sees its cards and no others", {'",".join(uuids)': '",".join(reversed(uuids))'}, "good-1"),
-    Sabotage("the isolation library is there", {"lib/libgood.so": "lib/libother.so"}, "libother.so"),
+    Sabotage("the isolation library can be loaded", {"lib/libgood.so": "lib/libother.so"}, "libother.so"),
     Sabotage(
         "a probe can be imported by a fresh interpreter",
         {"    return probe\n": "    return lambda: probe()\n"},

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.conformance.sabotage import SABOTAGES, Sabotage
 
@@ -29,7 +30,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         package = tmp_path / name
         shutil.copytree(GOOD, package, ignore=shutil.ignore_patterns("__pycache__"))
         (package / "lib").mkdir()
-        (package / "lib" / "libgood.so").write_bytes(b"\x7fELF")
+        shutil.copy(msgspec._core.__file__, package / "lib" / "libgood.so")  # any library that loads
         (tmp_path / "torch.py").touch()
         text = (package / file).read_text(encoding="utf-8")
         for old, new in (changes or {}).items():
@@ -72,3 +73,11 @@ def test_a_broken_rule_is_found_and_comes_with_advice(make: Make, sabotage: Sabo
 def test_every_rule_has_been_broken_once() -> None:
     assert {sabotage.rule for sabotage in SABOTAGES} == set(BY_TITLE)
     assert len(BY_TITLE) == len(CHECKS)
+
+
+def test_a_library_that_cannot_be_loaded_is_found(make: Make) -> None:
+    subject = make()
+    library = Path(str(subject.module.__file__)).parent / "lib" / "libgood.so"
+    library.write_bytes(b"\x7fELF and nothing more")
+    result = run_check(BY_TITLE["the isolation library can be loaded"], subject)
+    assert (result.state, "libgood.so cannot be loaded: OSError" in result.found) == (State.BROKEN, True), result

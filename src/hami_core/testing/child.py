@@ -6,6 +6,7 @@ programs, sockets. Python's audit hooks see all of these before they happen, whi
 
 from __future__ import annotations
 
+import ctypes
 import enum
 import importlib
 import json
@@ -51,6 +52,17 @@ def loaded_by_import(module: str) -> tuple[str, ...]:
     ended = _run(["import", module])
     loaded: list[str] = json.loads(ended.stdout) if ended is not None and not ended.returncode else []
     return tuple(loaded)
+
+
+def loading_fails(library: Path) -> str:
+    """Why a shared library cannot be loaded; empty for one that can."""
+    ended = _run(["load", str(library)])
+    if ended is None:
+        return "loading it hangs"
+    if ended.returncode < 0:
+        return f"loading it ends the process with signal {-ended.returncode}"
+    lines = ended.stderr.strip().splitlines()
+    return (lines[-1] if lines else f"exit code {ended.returncode}") if ended.returncode else ""
 
 
 def probe_with(probe: Probe, vendor: str, fault: Fault, *, timeout_s: float) -> ProbeReport:
@@ -149,6 +161,10 @@ def _no_such(name: str) -> None:
     raise FileNotFoundError(2, f"cannot open {name}: no such file or directory")
 
 
+def _load(library: str) -> None:
+    ctypes.CDLL(library)
+
+
 _ACTS: Mapping[Fault, Callable[[str], None]] = {
     Fault.MISSING: _no_such,
     Fault.HANGS: lambda _name: time.sleep(_FOREVER_S),
@@ -156,5 +172,5 @@ _ACTS: Mapping[Fault, Callable[[str], None]] = {
 }
 
 if __name__ == "__main__":
-    verbs = {"declare": _declare, "import": _import}
+    verbs = {"declare": _declare, "import": _import, "load": _load}
     verbs[sys.argv[1]](sys.argv[2])

@@ -13,6 +13,7 @@ from hami_core.objects import NodeFacts, read_pod
 from hami_core.packaged import NotInstalled, package_of, packaged
 from hami_core.placement import BIND_PHASE, BIND_TIME, NODE, TIME, placement_annotations
 from hami_core.registry import LoadedFamily
+from hami_core.testing.child import loading_fails
 from hami_core.testing.conformance.check import Ability, check, require
 from hami_core.testing.conformance.families import valid_key
 from hami_core.testing.conformance.subject import NODE as NODE_NAME
@@ -22,7 +23,6 @@ _NOW_NS = 1_700_000_000_123_456_789
 _CORES_OWN = frozenset({NODE, TIME, BIND_PHASE, BIND_TIME})
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PERMISSIONS = re.compile(r"r?w?m?")
-_ELF = b"\x7fELF"
 
 
 def _placed(subject: Subject, loaded: LoadedFamily) -> tuple[PodRequest, Placement, dict[str, Device]]:
@@ -141,7 +141,7 @@ def _edits(subject: Subject, loaded: LoadedFamily, *, count: int) -> ContainerEd
 
 
 @check("isolation", Ability.ISOLATION)
-def the_isolation_library_is_there(subject: Subject) -> None:
+def the_isolation_library_can_be_loaded(subject: Subject) -> None:
     """A descriptor without its library would hold nobody to a share."""
     for loaded in subject.families:
         isolation = loaded.family.isolation
@@ -154,8 +154,9 @@ def the_isolation_library_is_there(subject: Subject) -> None:
         except NotInstalled as err:
             require(holds=False, found=str(err), advice="Build it into the package, or drop Family.isolation.")
         else:
-            start = library.read_bytes()[: len(_ELF)]
-            require(start == _ELF, f"{library.name} begins with {start!r}", "Ship a shared library (ELF).")
+            problem = loading_fails(library)
+            advice = "Ship a shared library for this platform that needs nothing but libc."
+            require(not problem, f"{library.name} cannot be loaded: {problem}", advice)
         require(
             loaded.allocate is not None,
             f"{loaded.family.name} has a library and no allocator",
