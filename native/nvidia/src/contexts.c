@@ -38,8 +38,7 @@ static uint64_t row_bytes(const nvmlProcessInfo_v2_t *row) {
 
 void hami_contexts_look(struct hami_contexts_snapshot *before, CUdevice ordinal) {
   before->device = hami_devices_of_ordinal(ordinal);
-  if (before->device == HAMI_NO_DEVICE || hami_core_limit_bytes(before->device) == HAMI_UNLIMITED) {
-    before->device = HAMI_NO_DEVICE;
+  if (before->device == HAMI_NO_DEVICE) {
     return;
   }
   before->own_bytes = hami_core_own_bytes(before->device);

@@ -14,7 +14,7 @@
 #define HAMI_CONTEXTS_MAX_PROCESSES 512
 
 struct hami_contexts_snapshot {
-  int device; /* HAMI_NO_DEVICE: nothing to compare */
+  int device;         /* HAMI_NO_DEVICE: nothing to compare */
   uint64_t own_bytes; /* counted by the ledger */
   unsigned int count;
   nvmlProcessInfo_v2_t rows[HAMI_CONTEXTS_MAX_PROCESSES];

@@ -9,8 +9,12 @@
 /* Measuring costs some 5 us of the caller's time: of a launch this long, a percent. */
 #define LONG_NS 500000U
 
+/* That many doubtful samples, at different times, are worth a clean one. */
+#define ENOUGH_SAMPLES 8U
+#define DIFFERENT_NS 5000000U
+
 /* The smallest of this many samples counts as the time without waits for others. */
-#define WINDOW_SAMPLES 16U
+#define WINDOW_SAMPLES 32U
 
 struct estimate {
   uint64_t key;
@@ -18,6 +22,9 @@ struct estimate {
   uint64_t previous_ns; /* smallest of the window before; UINT64_MAX: none */
   uint64_t current_ns;  /* smallest of this window so far */
   uint32_t samples;
+  uint32_t clean;      /* 1: one of them was clean */
+  uint32_t moments;    /* different times at which samples came */
+  uint64_t last_ns;    /* the last of those times */
   uint32_t unmeasured; /* launches since the last sample */
 };
 
@@ -41,6 +48,11 @@ uint64_t hami_estimates_get(uint64_t key, bool contended) {
   if (load(&estimate->key) != key) {
     return 0;
   }
+  bool settled = __atomic_load_n(&estimate->clean, __ATOMIC_RELAXED) != 0 ||
+                 __atomic_load_n(&estimate->moments, __ATOMIC_RELAXED) >= ENOUGH_SAMPLES;
+  if (contended && !settled) {
+    return 0;
+  }
   uint64_t smallest = smaller(load(&estimate->previous_ns), load(&estimate->current_ns));
   uint64_t mean = load(&estimate->mean_ns);
   return contended ? smaller(smallest, mean) : mean;
@@ -56,21 +68,34 @@ bool hami_estimates_wanted(uint64_t key) {
   return unmeasured % SHORT_INTERVAL == 0;
 }
 
-void hami_estimates_add(uint64_t key, uint64_t measured_ns) {
+void hami_estimates_add(uint64_t key, uint64_t measured_ns, bool clean, uint64_t now_ns) {
   struct estimate *estimate = place_of(key);
   if (load(&estimate->key) != key) {
     store(&estimate->mean_ns, measured_ns);
     store(&estimate->previous_ns, UINT64_MAX);
     store(&estimate->current_ns, measured_ns);
     __atomic_store_n(&estimate->samples, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&estimate->clean, clean ? 1 : 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&estimate->moments, 1, __ATOMIC_RELAXED);
+    store(&estimate->last_ns, now_ns);
     store(&estimate->key, key);
     return;
+  }
+  if (clean) {
+    __atomic_store_n(&estimate->clean, 1, __ATOMIC_RELAXED);
+  }
+  if (now_ns - load(&estimate->last_ns) >= DIFFERENT_NS) {
+    store(&estimate->last_ns, now_ns);
+    (void)__atomic_add_fetch(&estimate->moments, 1, __ATOMIC_RELAXED);
   }
   uint64_t mean = load(&estimate->mean_ns);
   store(&estimate->mean_ns, mean - mean / 8 + measured_ns / 8);
   uint32_t samples = __atomic_add_fetch(&estimate->samples, 1, __ATOMIC_RELAXED);
   if (samples % WINDOW_SAMPLES == 0) {
-    store(&estimate->previous_ns, load(&estimate->current_ns));
+    /* A whole window without a clean sample is no proof of longer work: the smallest rises step by step. */
+    uint64_t current = load(&estimate->current_ns);
+    uint64_t previous = load(&estimate->previous_ns);
+    store(&estimate->previous_ns, smaller(current, previous < UINT64_MAX / 2 ? previous + previous / 2 : previous));
     store(&estimate->current_ns, measured_ns);
   } else {
     store(&estimate->current_ns, smaller(load(&estimate->current_ns), measured_ns));

@@ -12,13 +12,14 @@
 /* Mixes one more value into a key; start with 0. Never gives 0. */
 uint64_t hami_estimates_mix(uint64_t key, uint64_t value);
 
-/* Expected device time, 0 when the key is unknown. With `contended`, what the work takes without its waits for others'. */
+/* Expected device time, 0 when the key is unknown. With `contended`, what the work takes without its waits for others';
+ * unknown until a clean sample or several others have come. */
 uint64_t hami_estimates_get(uint64_t key, bool contended);
 
 /* True when this launch should be measured: the first ones of a key, long ones always, short ones now and then. */
 bool hami_estimates_wanted(uint64_t key);
 
-/* Takes one measured time in. */
-void hami_estimates_add(uint64_t key, uint64_t measured_ns);
+/* Takes one measured time in, at the time `now_ns`. `clean`: it contains no waits for others' work, as far as known. */
+void hami_estimates_add(uint64_t key, uint64_t measured_ns, bool clean, uint64_t now_ns);
 
 #endif

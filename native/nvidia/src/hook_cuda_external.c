@@ -1,4 +1,5 @@
-/* Memory of other APIs, brought in: charged once, where it is imported. Mapped buffers are freed as unknown pointers. */
+/* Memory of other APIs, brought in: charged once, where it is imported. Mapped buffers are freed as unknown pointers.
+ */
 #include "books.h"
 #include "hook.h"
 #include "settle.h"

@@ -45,8 +45,8 @@ CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned int gridDimX, unsigned
                   sharedMemBytes, hStream, kernelParams);
   struct hami_pace pace;
   hami_pace_begin(&pace, key_of(f, gridDimX, gridDimY, gridDimZ, blockDimX * blockDimY * blockDimZ), hStream, false);
-  CUresult result = real(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream,
-                         kernelParams);
+  CUresult result =
+      real(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream, kernelParams);
   hami_pace_end(&pace, result);
   HAMI_LEAVE(result);
 }
@@ -59,8 +59,8 @@ CUresult cuLaunchCooperativeKernel_ptsz(CUfunction f, unsigned int gridDimX, uns
                   sharedMemBytes, hStream, kernelParams);
   struct hami_pace pace;
   hami_pace_begin(&pace, key_of(f, gridDimX, gridDimY, gridDimZ, blockDimX * blockDimY * blockDimZ), hStream, true);
-  CUresult result = real(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream,
-                         kernelParams);
+  CUresult result =
+      real(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream, kernelParams);
   hami_pace_end(&pace, result);
   HAMI_LEAVE(result);
 }

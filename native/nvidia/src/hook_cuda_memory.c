@@ -22,8 +22,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize) {
   CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
   if (hami_books_reserve_here(&charge, HAMI_CLASS_BUFFER, bytesize)) {
     result = real(dptr, bytesize);
-    if (result == CUDA_ERROR_OUT_OF_MEMORY && charge.device != HAMI_NO_DEVICE &&
-        hami_core_oversubscribes()) {
+    if (result == CUDA_ERROR_OUT_OF_MEMORY && charge.device != HAMI_NO_DEVICE && hami_core_oversubscribes()) {
       result = allocate_managed_instead(dptr, bytesize);
     }
     result = hami_settle_allocation(result, &charge, result == CUDA_SUCCESS ? *dptr : 0);

@@ -13,14 +13,11 @@
 typedef nvmlReturn_t (*list_v1_function)(nvmlDevice_t, unsigned int *, nvmlProcessInfo_v1_t *);
 typedef nvmlReturn_t (*list_v2_function)(nvmlDevice_t, unsigned int *, nvmlProcessInfo_v2_t *);
 
-static bool answered(nvmlReturn_t result) {
-  return result == NVML_SUCCESS || result == NVML_ERROR_INSUFFICIENT_SIZE;
-}
+static bool answered(nvmlReturn_t result) { return result == NVML_SUCCESS || result == NVML_ERROR_INSUFFICIENT_SIZE; }
 
 static void write_v1(nvmlProcessInfo_v1_t *infos, const struct hami_processes *processes) {
   for (size_t i = 0; i < processes->count; i++) {
-    infos[i] =
-        (nvmlProcessInfo_v1_t){.pid = processes->rows[i].pid, .usedGpuMemory = processes->rows[i].bytes};
+    infos[i] = (nvmlProcessInfo_v1_t){.pid = processes->rows[i].pid, .usedGpuMemory = processes->rows[i].bytes};
   }
 }
 

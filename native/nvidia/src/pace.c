@@ -21,18 +21,27 @@ static uint32_t anything_known; /* some launch of this process was measured */
 static __thread uint64_t activity_ns __attribute__((tls_model("initial-exec")));
 static __thread unsigned int unmeasured __attribute__((tls_model("initial-exec")));
 
-/* What finished launches took, as far as their owners have not been told. */
+/*
+ * Device time of one measured launch. While others work on the device too, the measured time contains waits for them.
+ * Then the smallest of several counts, and until there are several, what was charged stands.
+ */
+static uint64_t learn(const struct hami_probe_result *result) {
+  bool contended = hami_neighbours_contend(result->device);
+  hami_estimates_add(result->key, result->measured_ns, result->alone || !contended, hami_effects_system.coarse_ns());
+  __atomic_store_n(&anything_known, 1, __ATOMIC_RELAXED);
+  if (!contended) {
+    return result->measured_ns;
+  }
+  uint64_t known_ns = hami_estimates_get(result->key, true);
+  bool keep_charge = known_ns == 0 && result->charged_ns != 0 && result->charged_ns < result->measured_ns;
+  return keep_charge ? result->charged_ns : known_ns == 0 ? result->measured_ns : known_ns;
+}
+
+/* Settles the finished launches. */
 static void settle_finished(void) {
   struct hami_probe_result result;
   while (hami_probes_collect(&result)) {
-    uint64_t took_ns = result.charged_ns;
-    if (result.measured_ns != 0) {
-      hami_estimates_add(result.key, result.measured_ns);
-      __atomic_store_n(&anything_known, 1, __ATOMIC_RELAXED);
-      /* While others work on the device too, a measured time contains waits for them. */
-      took_ns = hami_neighbours_contend(result.device) ? hami_estimates_get(result.key, true) : result.measured_ns;
-      took_ns *= result.weight;
-    }
+    uint64_t took_ns = result.measured_ns == 0 ? result.charged_ns : learn(&result) * result.weight;
     hami_core_settle(result.device, result.charged_ns, took_ns, result.weight);
   }
 }
@@ -83,7 +92,11 @@ static void begin_limited(struct hami_pace *pace, CUcontext context, CUstream st
   settle_finished();
   hami_neighbours_watch(pace->device);
   pace->limited = true;
-  pace->charged_ns = hami_core_admit(pace->device, estimate(pace->device, pace->key));
+  uint64_t expected_ns = estimate(pace->device, pace->key);
+  /* The first launch of the container has the device to itself: the core lets the others wait for what it tells. */
+  bool nothing_known = hami_core_typical_ns(pace->device) == 0;
+  pace->charged_ns = hami_core_admit(pace->device, expected_ns);
+  pace->alone = nothing_known && hami_core_typical_ns(pace->device) == 0;
   if (hami_estimates_wanted(pace->key)) {
     pace->probe = hami_probes_start(context, stream, per_thread);
   }
@@ -114,8 +127,11 @@ void hami_pace_end(struct hami_pace *pace, CUresult result) {
     return;
   }
   if (pace->probe != NULL) {
-    struct hami_probe_result expected = {
-        .device = pace->device, .key = pace->key, .charged_ns = pace->charged_ns, .weight = pace->weight};
+    struct hami_probe_result expected = {.device = pace->device,
+                                         .key = pace->key,
+                                         .charged_ns = pace->charged_ns,
+                                         .weight = pace->weight,
+                                         .alone = pace->alone};
     hami_probes_end(pace->probe, &expected);
   } else if (pace->limited) {
     hami_core_settle(pace->device, pace->charged_ns, pace->charged_ns, 1);

@@ -15,8 +15,9 @@
 struct hami_probe;
 
 struct hami_pace {
-  int device;          /* HAMI_NO_DEVICE: nothing to settle */
+  int device; /* HAMI_NO_DEVICE: nothing to settle */
   bool limited;
+  bool alone;          /* it was its turn, and earlier work of the container is over */
   unsigned int weight; /* launches the measurement stands for */
   uint64_t key;
   uint64_t charged_ns;

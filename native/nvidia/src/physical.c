@@ -17,7 +17,7 @@ struct hami_mapping {
   CUdeviceptr address;
   size_t bytes;
   struct hami_physical *physical;
-  struct hami_mapping *next; /* in the list of all mappings, or of taken ones */
+  struct hami_mapping *next;  /* in the list of all mappings, or of taken ones */
   struct hami_mapping **link; /* what points here in the list of all */
 };
 

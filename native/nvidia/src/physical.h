@@ -15,7 +15,8 @@ struct hami_mapping;
 /* Remembers a new allocation with one handle. False without memory to do so; the charge is refunded then. */
 bool hami_physical_created(CUmemGenericAllocationHandle handle, const struct hami_charge *charge);
 
-/* Finds the allocation of a handle and keeps it while the driver is asked; NULL when unknown (imported, host memory). */
+/* Finds the allocation of a handle and keeps it while the driver is asked; NULL when unknown (imported, host memory).
+ */
 struct hami_physical *hami_physical_pin(CUmemGenericAllocationHandle handle);
 
 /* Ends a pin. `handles` and `mappings` are what the driver's answer added or took away. Safe on NULL. */

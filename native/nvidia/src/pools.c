@@ -18,8 +18,8 @@ struct pool {
   CUmemoryPool handle;
   bool alive; /* false once destroyed with pointers outstanding: then `charge` shrinks with each free */
   struct hami_charge charge;
-  uint64_t asked_bytes;    /* of requests the driver is answering just now; they may show in its numbers already */
-  uint64_t in_hand_bytes;  /* what those requests reserved, not yet part of `charge` */
+  uint64_t asked_bytes;   /* of requests the driver is answering just now; they may show in its numbers already */
+  uint64_t in_hand_bytes; /* what those requests reserved, not yet part of `charge` */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -20,8 +20,8 @@ CUmemoryPool hami_pools_of_graphs(CUdevice ordinal);
 /* Reserves the growth that `bytes` more may cause. False: no room; the caller reports out of memory. */
 bool hami_pools_reserve(CUmemoryPool pool, uint64_t bytes, struct hami_charge *charge);
 
-/* Settles by the driver's answer; `pointer` is 0 for graphs. False when the pool grew past the limit or the pointer cannot be remembered: the
- * caller then frees the pointer and reports out of memory. */
+/* Settles by the driver's answer; `pointer` is 0 for graphs. False when the pool grew past the limit or the pointer
+ * cannot be remembered: the caller then frees the pointer and reports out of memory. */
 bool hami_pools_settle(CUmemoryPool pool, CUresult result, CUdeviceptr pointer, uint64_t bytes,
                        struct hami_charge *charge);
 

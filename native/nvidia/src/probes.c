@@ -17,10 +17,10 @@ struct hami_probe {
   CUevent end;
   CUstream stream;
   bool per_thread;
-  bool was_idle;      /* the stream had nothing to do when it started */
+  bool was_idle;       /* the stream had nothing to do when it started */
   uint64_t started_ns; /* host time, right after the start was marked */
-  uint64_t host_ns;   /* from there until the launch call had returned */
-  uint64_t order;     /* in which they went out */
+  uint64_t host_ns;    /* from there until the launch call had returned */
+  uint64_t order;      /* in which they went out */
   struct hami_probe_result result;
 };
 

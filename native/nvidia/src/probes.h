@@ -20,6 +20,7 @@ struct hami_probe_result {
   uint64_t charged_ns;
   uint64_t measured_ns; /* 0: the driver could not say */
   unsigned int weight;  /* launches it stands for */
+  bool alone;           /* nothing else of the container was on the device */
 };
 
 /* Marks the start in the stream; NULL when all probes are out or the driver refuses. */

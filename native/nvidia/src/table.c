@@ -60,7 +60,8 @@ static bool grow_locked(struct shard *shard) {
   size_t old_capacity = shard->entries == NULL ? 0 : shard->mask + 1;
   size_t capacity = old_capacity == 0 ? FIRST_CAPACITY : old_capacity * 2;
   int saved_errno = errno;
-  struct entry *grown = mmap(NULL, capacity * sizeof *grown, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  struct entry *grown =
+      mmap(NULL, capacity * sizeof *grown, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (grown == MAP_FAILED) {
     errno = saved_errno;
     return shard->count < shard->mask; /* slower, still correct, until the last free slot */

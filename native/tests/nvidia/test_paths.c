@@ -161,10 +161,9 @@ static CUresult get_graph(size_t bytes, struct held *held) {
   CUgraphNode node;
   CUgraphExec exec;
   CHECK_EQUAL(CUDA_SUCCESS, cuGraphCreate(&graph, 0));
-  CUDA_MEM_ALLOC_NODE_PARAMS params = {
-      .poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
-                    .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}},
-      .bytesize = bytes};
+  CUDA_MEM_ALLOC_NODE_PARAMS params = {.poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+                                                     .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}},
+                                       .bytesize = bytes};
   CHECK_EQUAL(CUDA_SUCCESS, cuGraphAddMemAllocNode(&node, graph, NULL, 0, &params));
   CUresult result = cuGraphInstantiateWithFlags(&exec, graph, 0);
   if (result == CUDA_SUCCESS) {
