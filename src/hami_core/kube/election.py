@@ -48,6 +48,7 @@ class Elector:
         self._observed: tuple[str, str | None] = ("", None)
         self._observed_s = float("-inf")
         self.leader = ""
+        self.gained_s = float("-inf")  # since when it leads, on the monotonic clock
         self.gained = asyncio.Event()
         self.tried = asyncio.Event()
         if settings is None:
@@ -72,10 +73,11 @@ class Elector:
                 began_s = time.monotonic()
                 held = await self._try(settings)
                 if held:
-                    self._renewed_s = began_s
-                    if not self.gained.is_set():
+                    if not self.leads:
                         _log.info("this process leads, as %s", settings.identity)
+                        self.gained_s = time.monotonic()
                         self.gained.set()
+                    self._renewed_s = began_s
                 elif not self.leads and self.gained.is_set():
                     _log.warning("this process leads no more; %s does", self.leader or "nobody")
                     self.gained.clear()

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import signal
 import ssl
-import time
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
@@ -36,6 +35,7 @@ from hami_core.registry import Registry, load_registry
 
 _CONFIG_EVERY_S = 5.0
 _DRAIN_S = 25.0
+_LEAD_EVERY_S = 0.2
 _log = logging.getLogger(__name__)
 
 
@@ -57,7 +57,7 @@ class Scheduler:
         self.bad_configs = 0
         self._api = api
         self._tls = tls
-        self._leading_since_s = float("-inf")
+        self._reflecting_anew = asyncio.Event()
         self._reflecting: list[asyncio.Task[None]] = []
         self._use(registry)
         self.webhook = Webhook(
@@ -81,7 +81,6 @@ class Scheduler:
         self._quotas: Reflector[NamespaceQuota] = Reflector(
             api, "/api/v1/resourcequotas", quota_decoder(registry), QuotaSink(self.cache)
         )
-        self._fresh = False
 
     # ---- state -----------------------------------------------------------------------------------------------------
 
@@ -94,7 +93,7 @@ class Scheduler:
         """Why filter and bind are not answered now; empty when they are."""
         if not self.elector.leads:
             return f"this process does not lead; {self.elector.leader or 'nobody'} does"
-        if not self.synced or not self._fresh:
+        if not self.synced or min(self._pods.began_s, self._nodes.began_s) < self.elector.gained_s:
             return "the cluster has not been read yet"
         return ""
 
@@ -109,13 +108,11 @@ class Scheduler:
         """Follow the cluster until cancelled."""
         async with campaigning(self.elector):
             await self.elector.tried.wait()
-            if self.elector.gained.is_set():
-                self._leading_since_s = time.monotonic()
             self._reflect()
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._trust_myself())
-                    group.create_task(self._freshen())
+                    group.create_task(self._watch_over())
                     group.create_task(self.audit.run())
                     group.create_task(self._follow_config())
                     if not self.settings.dry_run:
@@ -128,7 +125,20 @@ class Scheduler:
             asyncio.create_task(self._nodes.run()),
             asyncio.create_task(self._pods.run()),
             asyncio.create_task(self._quotas.run()),
+            asyncio.create_task(self._freshen()),
         ]
+        self._reflecting_anew.set()
+
+    async def _watch_over(self) -> None:
+        """End the process when a reflector ends: going on with a picture that stands still would be worse."""
+        while True:
+            self._reflecting_anew.clear()
+            anew = asyncio.create_task(self._reflecting_anew.wait())
+            done, _ = await asyncio.wait([anew, *self._reflecting], return_when=asyncio.FIRST_COMPLETED)
+            anew.cancel()
+            for task in done - {anew}:
+                if not task.cancelled():
+                    task.result()
 
     async def _stop_reflecting(self) -> None:
         for task in self._reflecting:
@@ -139,17 +149,9 @@ class Scheduler:
         """On gaining the lead, read pods and nodes once more: the watch may lag behind what the last leader wrote."""
         while True:
             await self.elector.gained.wait()
-            if not self._fresh:
-                since_s = self._leading_since_s
-                await asyncio.gather(self._pods.refresh(since_s), self._nodes.refresh(since_s))
-                self._fresh = self.elector.leads and since_s == self._leading_since_s
-            await asyncio.sleep(0.2)
-            if not self.elector.leads:
-                self._fresh = False
-                self._leading_since_s = float("inf")
-            elif self._leading_since_s == float("inf"):
-                self._leading_since_s = time.monotonic()
-                self._fresh = False
+            gained_s = self.elector.gained_s
+            await asyncio.gather(self._pods.refresh(gained_s), self._nodes.refresh(gained_s))
+            await asyncio.sleep(_LEAD_EVERY_S)
 
     async def _trust_myself(self) -> None:
         """Let the webhook accept what this process writes, by the name that the API server knows it by."""

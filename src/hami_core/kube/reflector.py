@@ -94,7 +94,7 @@ class Reflector(Generic[T]):
         self._sink = sink
         self._selector = selector
         self._version = ""
-        self._list_began_s = float("-inf")
+        self.began_s = float("-inf")  # when the last complete list was asked for, on the monotonic clock
         self._fresh = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
@@ -111,8 +111,8 @@ class Reflector(Generic[T]):
 
     async def refresh(self, since_s: float) -> None:
         """Return once a list that began after `since_s` (monotonic) is in; asks for one where there is none."""
-        while self._list_began_s < since_s or not self._fresh.is_set():
-            if self._list_began_s < since_s:
+        while self.began_s < since_s or not self._fresh.is_set():
+            if self.began_s < since_s:
                 self._version = ""
                 self._fresh.clear()
                 if self._watching is not None:
@@ -151,7 +151,7 @@ class Reflector(Generic[T]):
         self._sink.end()
         self.lists += 1
         self._version = page.metadata.resource_version
-        self._list_began_s = began_s
+        self.began_s = began_s
         self._fresh.set()
         self.synced.set()
 
