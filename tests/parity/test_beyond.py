@@ -18,6 +18,7 @@ from hami_core.verdict import Broken, Fits
 from hami_core.whatif import Decision
 from hami_core.wire.device_config import ConfigSections
 
+MEMORY_910C = "huawei.com/Ascend910C-memory"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "parity.md"
 GPU, GPU_MEMORY, GPU_PERCENT, GPU_CORES = (
     "nvidia.com/gpu",
@@ -175,6 +176,16 @@ def test_whole_modules(cordon: str, chosen: list[str]) -> None:
     text = register(*(f"d{index}" for index in range(6)), memory_mib=65_536, model="Ascend910C", cores=20)
     objects = [node(node_register_Ascend910C=text, device_cordon=cordon)]
     assert cards(decided(objects, pod({"huawei.com/Ascend910C": "2"})), "Ascend910C") == [chosen]
+
+
+def test_admitted_again() -> None:
+    text = register("d0", "d1", memory_mib=65_536, model="Ascend910C", cores=20)
+    once = decided([node(node_register_Ascend910C=text)], pod({"huawei.com/Ascend910C": "1", MEMORY_910C: "9000"}))
+    again = decided([node(node_register_Ascend910C=text)], once.admission.pod)
+    limits = again.admission.pod["spec"]["containers"][0]["resources"]["limits"]
+    assert (again.admitted, again.admission.patch) == (True, ())
+    assert limits == {"huawei.com/Ascend910C": "2", MEMORY_910C: "16384"}
+    assert cards(again, "Ascend910C") == cards(once, "Ascend910C") == [["d1", "d0"]]
 
 
 def test_broken_register() -> None:
