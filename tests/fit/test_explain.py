@@ -77,3 +77,12 @@ def test_a_quota_says_what_it_leaves() -> None:
 )
 def test_a_model_is_shown_without_its_familys_name(model: str, family: str, short: str) -> None:
     assert short_model(model, family) == short
+
+
+def test_without_details_a_rejection_reads_the_same_and_has_no_cards() -> None:
+    choice = fleet(card(memory_mib=10)).decide(pod(ask(11)))
+    short, long = choice.verdict("node-a", details=False), choice.verdict("node-a")
+    assert isinstance(short, Rejected)
+    assert isinstance(long, Rejected)
+    assert (str(short), short.container, short.devices) == (str(long), long.container, ())
+    assert choice.verdicts(details=False) == {"node-a": short}

@@ -22,22 +22,25 @@ class Choice:
     pod: PodRequest
     best: Fits | None
     _candidates: Callable[[], tuple[str, ...]] = attrs.field(alias="candidates", repr=False, eq=False)
-    _judge: Callable[[str], Verdict] = attrs.field(alias="judge", repr=False, eq=False)
+    _judge: Callable[[str, bool], Verdict] = attrs.field(alias="judge", repr=False, eq=False)
 
     @property
     def candidates(self) -> tuple[str, ...]:
         """Names of the nodes considered, sorted."""
         return self._candidates()
 
-    def verdict(self, node: str) -> Verdict:
-        """The exact verdict for one node, which need not be a candidate."""
+    def verdict(self, node: str, *, details: bool = True) -> Verdict:
+        """The exact verdict for one node, which need not be a candidate.
+
+        Without `details` a rejection has its tally and no `devices`: half the work, where only the text is needed.
+        """
         if self.best is not None and self.best.placement.node == node:
             return self.best
-        return self._judge(node)
+        return self._judge(node, details)
 
-    def verdicts(self) -> Mapping[str, Verdict]:
+    def verdicts(self, *, details: bool = True) -> Mapping[str, Verdict]:
         """The verdicts of all candidates, sorted by node name."""
-        return MappingProxyType({node: self.verdict(node) for node in self.candidates})
+        return MappingProxyType({node: self.verdict(node, details=details) for node in self.candidates})
 
 
 @attrs.frozen(kw_only=True)

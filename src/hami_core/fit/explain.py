@@ -29,23 +29,32 @@ def bare(reason: Reason, total: int = 0) -> Rejected:
     return Rejected(tally=MappingProxyType({reason: 1}), total=total)
 
 
-def rejection(refusal: Refusal, containers: Sequence[str], holdings: Iterable[Holding]) -> Rejected:
-    """The verdict for a refusal. `containers` are the pod's container names, `holdings` what is held on the node."""
-    holders = _holders(holdings)
-    family = refusal.ask.request.family
+def rejection(refusal: Refusal, container: str, holdings: Iterable[Holding] | None) -> Rejected:
+    """The verdict for a refusal of that container.
+
+    Args:
+        refusal: what the walk found.
+        container: the name of the container that found no place.
+        holdings: what is held on the node, for the details; None leaves them out.
+    """
     return Rejected(
         tally=MappingProxyType(dict(sorted(refusal.tally.items()))),
         total=refusal.total,
-        devices=tuple(
-            DeviceReason(
-                uuid=use.device.uuid,
-                family=family,
-                reason=reason,
-                detail=detail(use, reason, refusal.ask, holders.get((family, use.device.uuid), ())),
-            )
-            for use, reason in refusal.notes
-        ),
-        container=containers[refusal.index],
+        devices=() if holdings is None else _devices(refusal, _holders(holdings)),
+        container=container,
+    )
+
+
+def _devices(refusal: Refusal, holders: Mapping[Card, list[tuple[str, int]]]) -> tuple[DeviceReason, ...]:
+    family = refusal.ask.request.family
+    return tuple(
+        DeviceReason(
+            uuid=use.device.uuid,
+            family=family,
+            reason=reason,
+            detail=detail(use, reason, refusal.ask, holders.get((family, use.device.uuid), ())),
+        )
+        for use, reason in refusal.notes
     )
 
 

@@ -265,7 +265,7 @@ class Fleet:
 
     def _best(self, plan: Plan, nodes: Sequence[str] | None) -> Fits | None:
         def judge(row: int) -> tuple[Fits, float] | None:
-            verdict, added = self._judge(plan, self._state.name(row))
+            verdict, added = self._judge(plan, self._state.name(row), details=False)
             return (verdict, added) if isinstance(verdict, Fits) else None
 
         known = self._memo.recall(plan, self._state)
@@ -279,13 +279,13 @@ class Fleet:
         def candidates() -> tuple[str, ...]:
             return self.nodes if nodes is None else tuple(sorted(set(nodes)))
 
-        def judge(node: str) -> Verdict:
+        def judge(node: str, details: bool) -> Verdict:  # noqa: FBT001 - positional, as `Choice` calls it
             with self._lock, self._aside(plan.pod.key):
-                return self._judge(self._plan(plan.pod), node)[0]
+                return self._judge(self._plan(plan.pod), node, details=details)[0]
 
         return Choice(pod=plan.pod, best=best, candidates=candidates, judge=judge)
 
-    def _judge(self, plan: Plan, name: str) -> tuple[Verdict, float]:
+    def _judge(self, plan: Plan, name: str, *, details: bool) -> tuple[Verdict, float]:
         """The exact verdict for one node, and what vendors added to its score."""
         view = self._state.view(name, [loaded.family.name for loaded in plan.families])
         row = self._state.row(name)
@@ -295,8 +295,9 @@ class Fleet:
             return bare(Reason.TYPE_NOT_FOUND), 0.0
         placed = attempt(plan, view)
         if isinstance(placed, Refusal):
-            names = [container.name for container in plan.pod.containers]
-            return rejection(placed, names, self._state.on_node(name)), 0.0
+            container = plan.pod.containers[placed.index].name
+            holdings = self._state.on_node(name) if details else None
+            return rejection(placed, container, holdings), 0.0
         if isinstance(placed, Broken) or row is None:
             assert isinstance(placed, Broken)
             return placed, 0.0
