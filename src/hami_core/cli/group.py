@@ -40,6 +40,7 @@ VERBS = {
     "ps": Verb("hami_core.cli.ps", "List the shares in use on this host."),
     "schedule": Verb("hami_core.cli.schedule", "Say where a pod would go in a cluster, and why."),
     "scheduler": Verb("hami_core.cli.scheduler", "Serve the webhook and scheduler extender of a Kubernetes cluster."),
+    "explain": Verb("hami_core.cli.explain", "Say why the cluster's scheduler decided as it did about a pod."),
     "serve-fit": Verb("hami_core.cli.serve_fit", "Serve the fit engine to other programs over gRPC."),
     "conformance": Verb("hami_core.cli.conformance", "Hold a plugin to the rules that every plugin keeps."),
     "new-plugin": Verb("hami_core.cli.new_plugin", "Start a plugin: a package that passes its own tests."),

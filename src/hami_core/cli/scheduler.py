@@ -95,6 +95,19 @@ _deciding = _flags(
         help="A user beside this process and the nodes that may write devices on pods, as a vendor's plugin does.",
     ),
 )
+_TAKEN_FOR_HAMI = ("kube-qps", "kube-burst", "kube-timeout", "v")
+"""Flags of HAMi's scheduler that have nothing to set here: its manifests work unchanged."""
+
+_ignored = _flags(
+    *(
+        click.option(f"--{name}" if len(name) > 1 else f"-{name}", hidden=True, expose_value=False)
+        for name in _TAKEN_FOR_HAMI
+    ),
+    *(
+        click.option(f"--{name}", is_flag=True, hidden=True, expose_value=False)
+        for name in ("debug", "profiling", "enable-ascend", "enable-iluvatar")
+    ),
+)
 _electing = _flags(
     click.option("--leader-elect/--no-leader-elect", default=False, help="One of several processes decides."),
     click.option("--leader-elect-resource-name", default="hami-scheduler-extender", show_default=True),
@@ -107,6 +120,7 @@ _electing = _flags(
 @_cluster
 @_deciding
 @_electing
+@_ignored
 def scheduler(
     *,
     http_bind: str,
@@ -125,6 +139,11 @@ def scheduler(
     """
     import asyncio
 
+    try:
+        from hami_core.kube.api import connect
+        from hami_core.kube.process import Scheduler, serve
+    except ModuleNotFoundError as err:
+        raise click.ClickException(f"{err.name} is not installed; pip install 'hami-core[kubernetes]'") from err
     from hami_core.kube.logs import set_up
     from hami_core.registry import load_registry
     from hami_core.wire.device_config import ConfigSections
@@ -138,9 +157,6 @@ def scheduler(
     registry = load_registry(None if file is None else ConfigSections.load(file))
 
     async def main() -> None:
-        from hami_core.kube.api import connect
-        from hami_core.kube.process import Scheduler, serve
-
         async with connect(kubeconfig, context) as api:
             await serve(Scheduler(api, registry, settings, tls), listen, metrics, tls, ready=click.echo)
 

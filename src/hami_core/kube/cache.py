@@ -256,6 +256,8 @@ class PodSink:
     def gone(self, item: PodFacts) -> None:
         """A pod is gone."""
         self.cache.drop_pod(item)
+        for watcher in self._watchers:
+            watcher(attrs.evolve(item, deleting=True))
 
     def end(self) -> None:
         """Pods that the list did not have are gone; those in flight end by their own deadline."""

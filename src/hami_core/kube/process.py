@@ -25,6 +25,7 @@ from hami_core.kube.filtering import Filtering
 from hami_core.kube.metrics import Metrics
 from hami_core.kube.records import decode_node, decode_pod
 from hami_core.kube.reflector import Reflector
+from hami_core.kube.rehearsal import Rehearsal, decode_whole_pod
 from hami_core.kube.server import build, build_metrics
 from hami_core.kube.settings import Listen, Settings
 from hami_core.kube.tls import TlsFiles, stamp
@@ -54,6 +55,7 @@ class Scheduler:
         self.explanations = Explanations()
         self.events = Events(None if settings.dry_run else api, component=settings.component)
         self.elector = Elector(api, None if settings.dry_run else settings.election)
+        self.rehearsal = Rehearsal(lambda: self.cache, settings)
         self.bad_configs = 0
         self._api = api
         self._tls = tls
@@ -77,7 +79,13 @@ class Scheduler:
         self._nodes: Reflector[NodeFacts] = Reflector(
             api, "/api/v1/nodes", decode_node, NodeSink(self.cache), selector=settings.node_selector
         )
-        self._pods: Reflector[PodFacts] = Reflector(api, "/api/v1/pods", decode_pod, PodSink(self.cache))
+        dry = settings.dry_run
+        self._pods: Reflector[PodFacts] = Reflector(
+            api,
+            "/api/v1/pods",
+            decode_whole_pod if dry else decode_pod,
+            PodSink(self.cache, *((self.rehearsal.see,) if dry else ())),
+        )
         self._quotas: Reflector[NamespaceQuota] = Reflector(
             api, "/api/v1/resourcequotas", quota_decoder(registry), QuotaSink(self.cache)
         )
@@ -115,8 +123,7 @@ class Scheduler:
                     group.create_task(self._watch_over())
                     group.create_task(self.audit.run())
                     group.create_task(self._follow_config())
-                    if not self.settings.dry_run:
-                        group.create_task(self.events.run())
+                    group.create_task(self.rehearsal.run() if self.settings.dry_run else self.events.run())
             finally:
                 await self._stop_reflecting()
 

@@ -83,7 +83,8 @@ class _Routes:
         found = self._scheduler.explanations.of(pod)
         if found is None:
             problem = (
-                f"nothing is known of pod {pod}: it asked for no device, or was decided by another leader or long ago"
+                f"nothing is known of pod {pod}: it asked for no device, or was decided long ago or by another leader "
+                f"({self._scheduler.closed() or 'this process leads'})"
             )
             return _refusal(404, problem)
         document = found.to_dict()
