@@ -9,7 +9,7 @@ VENV   := .venv/bin
 NATIVE := build/native
 JOBS   ?= 2
 
-.PHONY: help sync demo test test-python test-native test-sanitizers check format bench proto docs generate clean
+.PHONY: help sync demo test test-python test-native test-sanitizers cluster-test check format bench proto docs generate clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ test-sanitizers: sync ## The C tests again under ASan+UBSan and TSan
 	  $(VENV)/cmake --build build/native-$${kind%%,*} -j $(JOBS) && \
 	  $(VENV)/ctest --test-dir build/native-$${kind%%,*} -j $(JOBS) --output-on-failure || exit 1; \
 	done
+
+cluster-test: sync ## The scheduler on a real control plane, built from source with Go (the first time: some 20 minutes)
+	@command -v go >/dev/null || { echo "make cluster-test builds Kubernetes from source: install Go 1.26 or newer" >&2; exit 1; }
+	$(VENV)/python -m pytest tests/cluster
 
 check: sync ## Format, lint, types, import contracts, C format, spelling
 	$(VENV)/ruff format --check .

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import yaml
-
 from tests.cluster.processes import wait_for
 
 Object = dict[str, Any]
@@ -140,7 +139,8 @@ class Api:
         except AssertionError as err:
             now = self.get(item) or {}
             metadata = now.get("metadata", {})
-            seen = {"annotations": metadata.get("annotations"), "spec": now.get("spec"), "status": now.get("status")}
+            node = now.get("spec", {}).get("nodeName")
+            seen = {"annotations": metadata.get("annotations"), "nodeName": node, "status": now.get("status")}
             events = "\n".join(self.events(item))
             raise type(err)(f"{err}\n{yaml.safe_dump(seen)}\nevents:\n{events}") from err
 
@@ -182,4 +182,3 @@ def _root(api_version: str) -> str:
 
 def _plural(kind: str) -> str:
     return _PLURALS.get(kind, kind.lower() + "s")
-

@@ -37,7 +37,7 @@ def wait_for(what: str, look: Callable[[], T | None], *, timeout_s: float, pause
     while True:
         try:
             found = look()
-        except Exception as err:
+        except Exception as err:  # noqa: BLE001 - what is not there yet fails in many ways; the last is shown
             found, last = None, err
         if found:
             return found

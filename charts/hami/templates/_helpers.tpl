@@ -17,6 +17,8 @@
 
 {{- define "hami.scheduler" -}}{{ include "hami.fullname" . }}-scheduler{{- end -}}
 {{- define "hami.kubeScheduler" -}}{{ include "hami.fullname" . }}-kube-scheduler{{- end -}}
+{{- /* Not kube-scheduler's Lease, which has the scheduler's name. */ -}}
+{{- define "hami.lease" -}}{{ include "hami.scheduler" . }}-extender{{- end -}}
 {{- define "hami.tlsSecret" -}}
 {{- default (printf "%s-tls" (include "hami.scheduler" .)) .Values.scheduler.certificate.existingSecret -}}
 {{- end -}}
@@ -122,7 +124,11 @@ affinity:
 - --node-scheduler-policy={{ .Values.scheduler.defaultSchedulerPolicy.nodeSchedulerPolicy }}
 - --gpu-scheduler-policy={{ .Values.scheduler.defaultSchedulerPolicy.gpuSchedulerPolicy }}
 - --node-lock-timeout={{ .Values.scheduler.nodeLockExpire }}
-- --force-overwrite-default-scheduler={{ .Values.scheduler.forceOverwriteDefaultScheduler }}
+- --node-choice={{ .Values.scheduler.nodeChoice }}
+- --log-format={{ .Values.scheduler.logFormat }}
+{{- if not .Values.scheduler.forceOverwriteDefaultScheduler }}
+- --no-force-overwrite-default-scheduler
+{{- end }}
 {{- $labels := list }}
 {{- range $key, $value := .Values.scheduler.nodeLabelSelector }}
 {{- $labels = append $labels (printf "%s=%s" $key $value) }}
@@ -131,15 +137,12 @@ affinity:
 - --node-label-selector={{ join "," . }}
 {{- end }}
 {{- if .Values.scheduler.leaderElect }}
-- --leader-elect=true
-- --leader-elect-resource-name={{ include "hami.scheduler" . }}
+- --leader-elect
+- --leader-elect-resource-name={{ include "hami.lease" . }}
 - --leader-elect-resource-namespace={{ include "hami.namespace" . }}
 {{- end }}
 {{- range .Values.scheduler.trustedUsers }}
 - --trusted-user={{ . }}
-{{- end }}
-{{- if .Values.legacyMetrics }}
-- --legacy-metrics=true
 {{- end }}
 {{- with .Values.scheduler.extender.extraArgs }}
 {{ toYaml . }}

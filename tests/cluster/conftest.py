@@ -1,0 +1,86 @@
+"""One control plane for the session, the chart applied to it, and `hami scheduler` run as the chart would run it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.cluster.api import Api
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.install import Installation, install
+from tests.cluster.processes import NotReady
+from tests.cluster.world import World
+
+HERE = Path(__file__).parent
+BUILD_TIMEOUT_S = 3 * 60 * 60
+
+
+def _built(module: Path) -> Path:
+    """The folder with the tools that a Go module names. Said on the terminal: the first build takes a while."""
+    if shutil.which("go") is None:
+        pytest.exit("the cluster tests build Kubernetes and helm from source: install Go 1.26 or newer", returncode=3)
+    build = [str(HERE / "build.sh"), str(module)]
+    done = subprocess.run(build, stdout=subprocess.PIPE, text=True, timeout=BUILD_TIMEOUT_S, check=False)
+    if done.returncode != 0:
+        pytest.exit(f"{module / 'go.mod'} could not be built; see above", returncode=3)
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def binaries() -> Path:
+    return _built(HERE)
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    return _built(HERE.parent / "chart") / "helm"
+
+
+@pytest.fixture(scope="session")
+def control_plane(
+    binaries: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ControlPlane]:
+    plane = ControlPlane(binaries, tmp_path_factory.mktemp("cluster"))
+    try:
+        plane.start()
+        yield plane
+    except NotReady:
+        print(plane.tails())
+        raise
+    finally:
+        plane.stop()
+
+
+@pytest.fixture(scope="session")
+def installation(control_plane: ControlPlane, helm: Path) -> Installation:
+    """The chart, applied; kube-scheduler and `hami scheduler` running under its service accounts."""
+    return install(control_plane, helm)
+
+
+@pytest.fixture
+def api(control_plane: ControlPlane) -> Api:
+    """As the cluster's administrator."""
+    return control_plane.api
+
+
+@pytest.fixture
+def world(installation: Installation, control_plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[World]:
+    """A namespace and nodes of the test's own; gone at its end."""
+    made = World(control_plane, installation, request.node.name)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+    """A failed test shows the end of every component's log."""
+    report = yield
+    plane = getattr(item, "funcargs", {}).get("control_plane")
+    if report.failed and isinstance(plane, ControlPlane):
+        report.sections.append(("logs of the cluster", plane.tails()))
+    return report

@@ -1,0 +1,117 @@
+"""The chart as an administrator installs it, run by hand: no node here starts containers."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from tests.cluster.api import Object, documents
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.processes import Service, free_port
+
+CHART = Path(__file__).parents[2] / "charts" / "hami"
+NAMESPACE = "hami-system"
+RELEASE = "hami"
+SCHEDULER = "hami-scheduler"
+# HAMi's device plugin, as far as the scheduler knows it: who may finish what a bind began.
+DEVICE_PLUGIN = ("kube-system", "hami-device-plugin")
+
+
+def render(
+    helm: Path, values: Mapping[str, Any], *, release: str = RELEASE, namespace: str = NAMESPACE
+) -> list[Object]:
+    """The chart's manifests.
+
+    Raises:
+        CalledProcessError: helm refuses the values; its standard error says why.
+    """
+    command = [str(helm), "template", release, str(CHART), "--namespace", namespace, "--values", "-"]
+    done = subprocess.run(command, input=yaml.safe_dump(dict(values)), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
+    return list(documents(done.stdout))
+
+
+class Installation:
+    """What the chart says about the processes that a cluster would run, and those that run here in their place."""
+
+    def __init__(self, plane: ControlPlane, manifests: list[Object], port: int) -> None:
+        self.plane = plane
+        self.manifests = manifests
+        self.port = port
+        self.scheduler_token = plane.token_of(NAMESPACE, SCHEDULER)
+        self._cert, self._key = plane.certificate("scheduler", "127.0.0.1", f"{SCHEDULER}.{NAMESPACE}.svc")
+        self._http = httpx.Client(verify=False, trust_env=False, timeout=5)
+        self.scheduler = self.replica("hami-scheduler", port)
+
+    def find(self, kind: str, name: str) -> Object:
+        """A manifest of the chart."""
+        return next(m for m in self.manifests if m["kind"] == kind and m["metadata"]["name"] == name)
+
+    def replica(self, name: str, port: int, *more: str) -> Service:
+        """`hami scheduler` with the arguments of the chart's Deployment; only places differ."""
+        container = self.find("Deployment", SCHEDULER)["spec"]["template"]["spec"]["containers"][0]
+        config = self.plane.folder / "device-config.yaml"
+        config.write_text(self.find("ConfigMap", f"{SCHEDULER}-device")["data"]["device-config.yaml"])
+        places = {
+            "--http_bind": f"127.0.0.1:{port}",
+            "--cert_file": str(self._cert),
+            "--key_file": str(self._key),
+            "--device-config-file": str(config),
+            "--metrics-bind-address": f"127.0.0.1:{free_port()}",
+        }
+        arguments = []
+        for argument in container["args"]:
+            flag = argument.partition("=")[0]
+            arguments.append(f"{flag}={places[flag]}" if flag in places else argument)
+        kubeconfig = self.plane.kubeconfig("hami-scheduler", self.scheduler_token)
+        hami = Path(sys.executable).with_name("hami")
+        assert container["command"] == ["hami", "scheduler"]
+        return self.plane.service(name, hami, "scheduler", f"--kubeconfig={kubeconfig}", *arguments, *more)
+
+    def start_scheduler(self) -> None:
+        """Start `hami scheduler`, and wait until it decides."""
+        self.scheduler.start()
+        self.scheduler.wait_ready(self.ready(self.port))
+
+    def ready(self, port: int) -> Callable[[], bool]:
+        """Looks whether the process on a port says that it is ready."""
+        return lambda: self._http.get(f"https://127.0.0.1:{port}/readyz").is_success
+
+    def start_kube_scheduler(self) -> None:
+        """Start kube-scheduler under the chart's configuration; our extender is found on loopback."""
+        name = "hami-kube-scheduler"
+        config = yaml.safe_load(self.find("ConfigMap", name)["data"]["config.yaml"])
+        extender = config["extenders"][0]
+        extender["urlPrefix"] = f"https://127.0.0.1:{self.port}"
+        extender["tlsConfig"]["caFile"] = str(self.plane.ca)
+        self.plane.start_scheduler(config, self.plane.token_of(NAMESPACE, name))
+
+
+def install(plane: ControlPlane, helm: Path) -> Installation:
+    """Apply the chart, and start what it would start."""
+    port = free_port()
+    ca = base64.b64encode(plane.ca.read_bytes()).decode()
+    values = {
+        "scheduler": {
+            "replicas": 0,
+            "kubeScheduler": {"replicas": 0},
+            "certificate": {"existingSecret": "tests", "caBundle": ca},
+            "admissionWebhook": {"customURL": {"enabled": True, "host": "127.0.0.1", "port": port}},
+            "trustedUsers": ["system:serviceaccount:{}:{}".format(*DEVICE_PLUGIN)],
+        }
+    }
+    manifests = render(helm, values)
+    plane.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    for manifest in manifests:
+        plane.api.apply(manifest)
+    installation = Installation(plane, manifests, port)
+    installation.start_scheduler()
+    installation.start_kube_scheduler()
+    return installation

@@ -1,0 +1,101 @@
+"""Processes die, the API server restarts, annotations are broken: nothing is lost and nothing is given twice."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+from tests.cluster.api import Object
+from tests.cluster.processes import wait_for
+from tests.cluster.world import World, gpu, gpu_node
+
+SHARE = {"nvidia.com/gpu": 1, "nvidia.com/gpumem": 4096}
+
+
+def _card_use(world: World) -> dict[str, int]:
+    used: dict[str, int] = {}
+    for shares in world.holdings().values():
+        for card, memory_mib, _ in shares:
+            used[card] = used.get(card, 0) + memory_mib
+    return used
+
+
+def _holds(world: World, pods: int) -> bool:
+    """Whether so many shares are held."""
+    return sum(map(len, world.holdings().values())) >= pods
+
+
+def test_a_scheduler_killed_while_it_binds_over_commits_nothing_and_binds_the_rest_when_it_is_back(
+    world: World,
+) -> None:
+    room = 24
+    for index in range(3):
+        world.add_node(gpu_node(f"killed-{index}", 2, 4 * 4096))
+    for index in range(room):
+        world.api.create(world.pod(f"pod-{index:02d}", SHARE))
+
+    for bound in (1, 5, 10):  # killed with binds under way, not between them
+        wait_for("binds under way", partial(_holds, world, bound), timeout_s=60)
+        world.installation.scheduler.kill()
+        assert all(used <= 4 * 4096 for used in _card_use(world).values())
+        world.installation.start_scheduler()
+
+    wait_for("all bound", partial(_holds, world, room), timeout_s=60, pause_s=0.5)
+    assert list(_card_use(world).values()) == [4 * 4096] * 6
+
+
+def test_after_an_api_server_restart_pods_are_scheduled_as_before(world: World) -> None:
+    world.add_node(gpu_node("restart", memory_mib=2 * 4096))
+    world.bound(world.api.create(world.pod("before", SHARE)))
+
+    world.plane.restart_apiserver()
+
+    world.bound(world.api.create(world.pod("after", SHARE)), timeout_s=60)
+    third = world.api.create(world.pod("too-many", SHARE))
+    assert "CardInsufficientMemory" in world.unschedulable(third)
+    assert _card_use(world) == {gpu(0, node="restart")["id"]: 2 * 4096}
+
+
+def test_a_node_with_a_malformed_annotation_is_passed_over_and_named_and_the_others_serve(world: World) -> None:
+    broken = gpu_node("broken")
+    broken["metadata"]["annotations"]["hami.io/node-nvidia-register"] = '[{"id":'
+    node = world.add_node(broken)
+    pod = world.api.create(world.pod("waiting", SHARE))
+    world.unschedulable(pod)
+    assert any("broken" in event for event in world.api.events(pod))
+
+    register = json.dumps([gpu(0, node="broken")])
+    world.api.patch(_node(node), {"metadata": {"annotations": {"hami.io/node-nvidia-register": register}}})
+
+    assert world.bound(pod)["spec"]["nodeName"] == "broken"
+
+
+def test_a_lock_that_a_dead_pod_left_is_taken_over(world: World) -> None:
+    locked = gpu_node("locked", late=False)
+    locked["metadata"]["annotations"]["hami.io/mutex.lock"] = "2026-01-01T00:00:00Z,default,gone"
+    node = world.add_node(locked)
+    world.start_device_plugin()
+
+    world.bound(world.api.create(world.pod("next", SHARE)))
+
+    wait_for("lock freed", lambda: "hami.io/mutex.lock" not in _annotations(world, node), timeout_s=20)
+
+
+def test_a_lock_that_cannot_be_read_does_not_block_its_node(world: World) -> None:
+    locked = gpu_node("unreadable", late=False)
+    locked["metadata"]["annotations"]["hami.io/mutex.lock"] = "yesterday"
+    world.add_node(locked)
+    world.start_device_plugin()
+
+    world.bound(world.api.create(world.pod("next", SHARE)))
+
+
+def _node(node: Object) -> Object:
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node["metadata"]["name"]}}
+
+
+def _annotations(world: World, node: Object) -> dict[str, str]:
+    found = world.api.get(_node(node))
+    assert found is not None
+    annotations: dict[str, str] = found["metadata"]["annotations"]
+    return annotations
