@@ -116,7 +116,7 @@ class FakeApi:
             return await self._watch(request, path)
         if path in self.objects:
             return web.json_response(self.objects[path])
-        return self._list(request, path) if path.endswith("s") and path.count("/") == 3 else _status(404, path)
+        return self._list(request, path) if path.endswith("s") else _status(404, path)
 
     async def _create(self, path: str, body: Object) -> web.Response:
         if path.endswith("/selfsubjectreviews"):
@@ -162,7 +162,12 @@ class FakeApi:
 
     def _list(self, request: web.Request, path: str) -> web.Response:
         kind = path.rsplit("/", 1)[1]
-        items = [item for name, item in sorted(self.objects.items()) if name.split("/")[-2] == kind]
+        key, _, wanted = request.query.get("labelSelector", "").partition("=")
+        items = [
+            item
+            for name, item in sorted(self.objects.items())
+            if name.split("/")[-2] == kind and (not key or item["metadata"].get("labels", {}).get(key) == wanted)
+        ]
         start = int(request.query.get("continue") or 0)
         end = start + min(self.page, int(request.query.get("limit", 500)))
         now = self.history[-1][0] if self.history else 0

@@ -13,7 +13,8 @@ from hami_core.model import PodRequest
 from hami_core.verdict import Fits, Rejected, Verdict
 
 _PODS = 5000
-_NODES = 50
+DETAILED_NODES = 50
+"""Nodes, first by name, of which the reason of each card is kept."""
 _NAMES = 5
 
 
@@ -78,7 +79,7 @@ def tally_of(verdicts: Mapping[str, Verdict]) -> dict[str, int]:
 def lines_of(verdicts: Mapping[str, Verdict]) -> dict[str, tuple[str, ...]]:
     """For the first nodes, why they cannot take the pod: the short text, then a line a card."""
     lines: dict[str, tuple[str, ...]] = {}
-    for name in sorted(verdicts)[:_NODES]:
+    for name in sorted(verdicts)[:DETAILED_NODES]:
         verdict = verdicts[name]
         details: tuple[str, ...] = ()
         if isinstance(verdict, Rejected):

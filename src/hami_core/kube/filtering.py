@@ -13,6 +13,7 @@ from hami_core.inventory import read_inventory
 from hami_core.kube.api import pause
 from hami_core.kube.cache import Flight
 from hami_core.kube.decisions import Decisions, new_decision
+from hami_core.kube.explanations import DETAILED_NODES
 from hami_core.kube.records import decode_node, decode_object
 from hami_core.kube.settings import NodeChoice, Settings
 from hami_core.model import PodRequest
@@ -188,7 +189,7 @@ async def _verdicts(choice: Choice, names: Sequence[str]) -> dict[str, Verdict]:
     for number, name in enumerate(sorted(names)):
         if number % _STEP == _STEP - 1:
             await pause()
-        verdicts[name] = choice.verdict(name)
+        verdicts[name] = choice.verdict(name, details=number < DETAILED_NODES)
     return verdicts
 
 

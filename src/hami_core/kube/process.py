@@ -26,6 +26,7 @@ from hami_core.kube.metrics import Metrics
 from hami_core.kube.records import decode_node, decode_pod
 from hami_core.kube.reflector import Reflector
 from hami_core.kube.rehearsal import Rehearsal, decode_whole_pod
+from hami_core.kube.role import OwnPod, Role
 from hami_core.kube.server import build, build_metrics
 from hami_core.kube.settings import Listen, Settings
 from hami_core.kube.tls import TlsFiles, stamp
@@ -120,6 +121,9 @@ class Scheduler:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._trust_myself())
+                    own = OwnPod.from_environment()
+                    if own is not None and self.settings.election is not None and not self.settings.dry_run:
+                        group.create_task(Role(self._api, own, deciding=lambda: not self.closed()).run())
                     group.create_task(self._watch_over())
                     group.create_task(self.audit.run())
                     group.create_task(self._follow_config())
