@@ -121,7 +121,7 @@ def _by_uuid(use: DeviceUse, _score: float) -> float:
     return -ord(use.device.uuid[-1])
 
 
-class ThirdParty:
+class Outsider:
     @hookimpl
     def hami_policies(self) -> list[Policy]:
         return [
@@ -131,13 +131,13 @@ class ThirdParty:
         ]
 
 
-class Rival(ThirdParty):
+class Rival(Outsider):
     """Brings policies of the same names."""
 
 
 @pytest.fixture(scope="module")
 def extended() -> Registry:
-    return registry(ThirdParty())
+    return registry(Outsider())
 
 
 @pytest.mark.parametrize(("policy", "chosen"), [("roomiest", "large"), ("tightest", "small")])
@@ -200,4 +200,4 @@ def test_a_policy_is_not_asked_about_nodes_that_can_take_nothing() -> None:
 
 def test_two_policies_of_one_name_stop_the_start() -> None:
     with pytest.raises(PluginFault, match="node policy roomiest is already served"):
-        registry(ThirdParty(), Rival())
+        registry(Outsider(), Rival())
