@@ -108,6 +108,12 @@ def families_of(registry: Registry, vendor: str | None) -> tuple[LoadedFamily, .
     return tuple(loaded for loaded in registry.families.values() if vendor in (None, loaded.family.vendor))
 
 
+def has_doubles(registry: Registry, vendor: str | None) -> bool:
+    """Whether a vendor's package brings driver doubles, which stand in for the driver of a simulated machine."""
+    isolations = [loaded.family.isolation for loaded in families_of(registry, vendor)]
+    return any(isolation is not None and isolation.simulator_dir for isolation in isolations)
+
+
 def known_machines() -> tuple[Machine, ...]:
     """This host and the simulated machines that have ever had a lease here, by name."""
     folder = state_dir() / "simulated"

@@ -14,7 +14,8 @@ from hami_core.admission import Admission, admit
 from hami_core.behaviour import Probe
 from hami_core.errors import PluginFault, UnknownName
 from hami_core.family import Family, RegisterForm
-from hami_core.local.machine import simulated
+from hami_core.local.machine import has_doubles, simulated
+from hami_core.machine_file import SLOTS, MachineFile, read_machine
 from hami_core.manager import GROUP, Source
 from hami_core.model import Device, PodRequest
 from hami_core.objects import NodeFacts, read_pod
@@ -23,7 +24,6 @@ from hami_core.requests import pod_request
 from hami_core.score import builtin
 from hami_core.score.policy import Policy
 from hami_core.testing.conformance.check import Ability
-from hami_core.testing.machine import SLOTS, MachineFile, read_machine
 from hami_core.wire.capacity import CapacityCodec
 from hami_core.wire.device_config import ConfigSections
 from hami_core.wire.register import RegisterCodec, encode_csv, encode_json
@@ -158,8 +158,7 @@ def examine(
 
 def _doubles(registry: Registry, machine: Path | None) -> Simulation | None:
     """A simulation by the driver doubles of the plugin's own package, where it has some."""
-    isolations = [loaded.family.isolation for loaded in registry.families.values()]
-    if machine is None or not any(isolation and isolation.simulator_dir for isolation in isolations):
+    if machine is None or not has_doubles(registry, None):
         return None
     return lambda _folder: simulated(str(machine), registry).simulation(registry)
 

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from hami_core.behaviour import Link, ProbedDevice, ProbeReport
 from hami_core.errors import BadConfig
 from hami_core.family import Family
 from hami_core.model import Device, PartitionPlacement, PartitionProfile
@@ -22,6 +23,12 @@ SLOTS = 10
 """How many containers share a card where the file does not say."""
 
 _WHOLE = 100
+
+
+class _Link(msgspec.Struct, frozen=True, kw_only=True):
+    peer_uuid: str
+    kind: str
+    count: int = 1
 
 
 class _Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +57,7 @@ class _Card(msgspec.Struct, frozen=True, kw_only=True):
     healthy: bool = True
     mode: str = "hami-core"
     mig: _Partitions = _Partitions()
+    links: tuple[_Link, ...] = ()
     custom: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -62,6 +70,7 @@ class _Node(msgspec.Struct, frozen=True, kw_only=True):
 class _File(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     vendor: str
+    driver_version: str = "simulated"
     devices: tuple[_Card, ...] = ()
     node: _Node | None = None
 
@@ -73,6 +82,7 @@ class MachineFile:
     path: Path
     name: str
     vendor: str
+    driver: str
     node: NodeFacts | None = None
     _cards: tuple[_Card, ...] = attrs.field(alias="cards", repr=False)
 
@@ -81,6 +91,10 @@ class MachineFile:
         return tuple(
             _device(card, family) for card in self._cards if card.family == family.name or (only and not card.family)
         )
+
+    def report(self) -> ProbeReport:
+        """What a probe of this machine would say, for vendors without driver doubles."""
+        return ProbeReport(vendor=self.vendor, driver=self.driver, devices=tuple(_probed(card) for card in self._cards))
 
 
 def read_machine(path: Path) -> MachineFile:
@@ -104,11 +118,28 @@ def read_machine(path: Path) -> MachineFile:
             capacity=read.node.capacity,
             allocatable=read.node.capacity,
         )
-    return MachineFile(path=path, name=read.name, vendor=read.vendor, node=node, cards=read.devices)
+    return MachineFile(
+        path=path, name=read.name, vendor=read.vendor, driver=read.driver_version, node=node, cards=read.devices
+    )
+
+
+def _probed(card: _Card) -> ProbedDevice:
+    return ProbedDevice(
+        uuid=card.uuid,
+        index=card.index,
+        model=card.model,
+        memory_mib=card.memory_mib,
+        core_units=_WHOLE if card.core_units is None else card.core_units,
+        numa=card.numa,
+        healthy=card.healthy,
+        mode="mig" if card.mig.enabled else card.mode,
+        profiles=_profiles(card),
+        links=tuple(Link(peer_uuid=link.peer_uuid, kind=link.kind, count=link.count) for link in card.links),
+        custom={**card.custom, **({"family": card.family} if card.family else {})},
+    )
 
 
 def _device(card: _Card, family: Family) -> Device:
-    partitioned = card.mig.enabled
     return Device(
         uuid=card.uuid,
         family=family.name,
@@ -119,10 +150,14 @@ def _device(card: _Card, family: Family) -> Device:
         slots=card.slots,
         numa=card.numa,
         healthy=card.healthy,
-        mode="mig" if partitioned else card.mode,
-        profiles=tuple(_profile(profile, card.mig) for profile in card.mig.profiles) if partitioned else (),
+        mode="mig" if card.mig.enabled else card.mode,
+        profiles=_profiles(card),
         custom=card.custom,
     )
+
+
+def _profiles(card: _Card) -> tuple[PartitionProfile, ...]:
+    return tuple(_profile(profile, card.mig) for profile in card.mig.profiles) if card.mig.enabled else ()
 
 
 def _profile(profile: _Profile, partitions: _Partitions) -> PartitionProfile:
