@@ -37,6 +37,9 @@ def new_plugin(
     """
     if not _NAMES[kind].fullmatch(name):
         raise click.BadParameter(f'"{name}" must be lower-case letters and digits, a letter first', param_hint="NAME")
+    package = f"{_STEMS[kind]}{name}".replace("-", "_")
+    if find_spec(package) is not None:
+        raise CannotScaffold(f"there is a package {package} already; choose another name")
     if find_spec("copier") is None:
         raise CannotScaffold("new-plugin needs copier; install it with: pip install 'hami-core[scaffold]'")
     into = into or Path(f"{_STEMS[kind]}{name}")
