@@ -50,7 +50,7 @@ def read(path: Path) -> Classification:
         if not words:
             continue
         where = f"{path}:{number}"
-        if len(words) != 2 or words[0] not in (*CLASSES, "use"):
+        if [word in (*CLASSES, "use") for word in words] != [True, False]:
             raise ClassificationError(f"{where}: want '<{' | '.join(CLASSES)} | use> <name>', found {line.strip()!r}")
         kind, name = words
         if kind == "use":

@@ -55,10 +55,8 @@ def source(table: Table) -> str:
     nvml = {*table.nvml.classes, *table.nvml.uses}
     lines = [BANNER, '#include "functions.h"\n\n#include "vendor.h"\n\n']
     lines.append("const struct hami_function_info hami_functions[HAMI_FUNCTION_COUNT] = {\n")
-    for name in table.hooked():
-        lines.append(_row(name, wrapper=f"HAMI_WRAPPER({name})", table=table, nvml=name in nvml))
-    for name in table.used():
-        lines.append(_row(name, wrapper="NULL", table=table, nvml=name in nvml))
+    lines += [_row(name, wrapper=f"HAMI_WRAPPER({name})", table=table, nvml=name in nvml) for name in table.hooked()]
+    lines += [_row(name, wrapper="NULL", table=table, nvml=name in nvml) for name in table.used()]
     lines.append("};\n")
     return "".join(lines)
 

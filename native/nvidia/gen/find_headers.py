@@ -27,10 +27,10 @@ def main() -> int:
     for header, package in PACKAGES.items():
         folder = find(header, roots)
         if folder is None:
-            print(f"{header} not found: run '{sys.executable} -m pip install \"{package}\"'", file=sys.stderr)  # noqa: T201
+            print(f"{header} not found: run '{sys.executable} -m pip install \"{package}\"'", file=sys.stderr)
             return 2
         found.append(str(folder))
-    print(";".join(found))  # noqa: T201 - CMake reads it
+    print(";".join(found))
     return 0
 
 

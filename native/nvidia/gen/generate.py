@@ -65,7 +65,7 @@ def main(argv: list[str]) -> int:
             symbols=arguments.symbols,
         )
     except (headers.HeaderError, classify.ClassificationError, OSError) as error:
-        print(f"generate.py: {error}", file=sys.stderr)  # noqa: T201 - a build tool speaks on stderr
+        print(f"generate.py: {error}", file=sys.stderr)
         return 2
     arguments.out.mkdir(parents=True, exist_ok=True)
     _write(arguments.out / "hami_functions.h", emit.header(table))

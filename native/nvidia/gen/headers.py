@@ -43,7 +43,16 @@ def preprocess(*, compiler: str, header: Path, include_dirs: tuple[Path, ...], d
     Raises:
         HeaderError: the compiler refused the header; the message carries the compiler's own words.
     """
-    command = [compiler, "-E", "-P", "-x", "c", *defines, *(f"-I{directory}" for directory in include_dirs), str(header)]
+    command = [
+        compiler,
+        "-E",
+        "-P",
+        "-x",
+        "c",
+        *defines,
+        *(f"-I{directory}" for directory in include_dirs),
+        str(header),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise HeaderError(f"{header}: the preprocessor {compiler!r} failed:\n{done.stderr}")
