@@ -84,9 +84,11 @@ class Api:
     def create(self, item: Object) -> Object:
         return self.call("POST", collection(item), item)
 
-    def apply(self, item: Object) -> Object:
-        """Server-side apply, every field ours."""
+    def apply(self, item: Object, *, dry_run: bool = False) -> Object:
+        """Server-side apply, every field ours; unknown fields are errors."""
         query = {"fieldManager": "tests", "force": "true", "fieldValidation": "Strict"}
+        if dry_run:
+            query["dryRun"] = "All"
         headers = {"content-type": "application/apply-patch+yaml"}
         return self.call("PATCH", path_of(item), item, params=query, headers=headers)
 
