@@ -4,6 +4,7 @@
 #define HAMI_INTERPOSE_SHARE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct hami_share {
@@ -15,5 +16,8 @@ struct hami_share {
 /* Fills `share` for a card with these values; false when the device has no memory limit and shows itself as it is.
  * Always 0 <= free <= total <= card, except with oversubscription, where the share may exceed the card. */
 bool hami_share_view(int device, uint64_t card_total_bytes, uint64_t card_free_bytes, struct hami_share *share);
+
+/* Replaces a card's figures, either of which may be NULL, by the share's; without a limit they stay as they are. */
+void hami_share_show(int device, size_t *free_bytes, size_t *total_bytes);
 
 #endif

@@ -10,12 +10,14 @@
 #include "core/limits.h"
 
 struct hami_charge;
+struct hami_timer;
 
 struct hami_vendor {
   const char *const *const *libraries; /* by API: file names, NULL-terminated; the first that opens is the driver's */
   const char *const *prefixes;         /* of every wrapped name, NULL-terminated: other lookups are not looked at */
   const struct hami_env_names *environment;
-  const char *order; /* variable by which a program hides and renumbers devices, NULL: see ordinals.h */
+  const char *order;              /* variable by which a program hides and renumbers devices, NULL: see ordinals.h */
+  const struct hami_timer *timer; /* how launches are measured, NULL: they are not paced; see launches.h */
   int function_count;
   int hook_count; /* the wrapped functions come first in the table */
   /* May be NULL: brings charges for memory that went back unseen up to date; true when that may have freed some. */

@@ -1,0 +1,83 @@
+/*
+ * The functions of libruntime that this library wraps or calls, with the types they need: facts of the interface, read
+ * in its public source. rtError_t and the enums are 32-bit; opaque things are pointers.
+ */
+#ifndef HAMI_ASCEND_API_H
+#define HAMI_ASCEND_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef int32_t rtError_t;
+typedef void *rtStream_t;
+typedef void *rtEvent_t;
+typedef void *rtMemPool_t;
+typedef void *rtModel_t;
+typedef void *rtFuncHandle;
+typedef struct rtDrvMemHandleInfo *rtDrvMemHandle;
+typedef struct rtDrvMemProp rtDrvMemProp_t;
+typedef struct rtMallocConfig rtMallocConfig_t;
+typedef struct rtLaunchConfig rtLaunchConfig_t;
+typedef struct rtArgsEx rtArgsEx_t;
+typedef struct rtSmDesc rtSmDesc_t;
+typedef struct rtTaskCfgInfo rtTaskCfgInfo_t;
+
+/* rtMemGetInfoEx's first argument: which memory, and of which page size. Only DDR is not the card's HBM. */
+enum { RT_MEMORYINFO_DDR = 0, RT_MEMORYINFO_HBM = 1 };
+
+#define RT_ERROR_NONE 0
+#define ACL_ERROR_RT_MEMORY_ALLOCATION 207001 /* the one code on which frameworks free their caches and try again */
+#define ACL_ERROR_RT_FEATURE_NOT_SUPPORT 207000
+
+#define HAMI_SUCCESS RT_ERROR_NONE
+#define HAMI_OUT_OF_MEMORY ACL_ERROR_RT_MEMORY_ALLOCATION
+#define HAMI_MISSING ACL_ERROR_RT_FEATURE_NOT_SUPPORT
+
+#pragma GCC visibility push(default)
+
+rtError_t rtMalloc(void **devPtr, uint64_t size, uint32_t type, uint16_t moduleId);
+rtError_t rtMallocCached(void **devPtr, uint64_t size, uint32_t type, uint16_t moduleId);
+rtError_t rtDvppMalloc(void **devPtr, uint64_t size, uint16_t moduleId);
+rtError_t rtDvppMallocWithFlag(void **devPtr, uint64_t size, uint32_t flag, uint16_t moduleId);
+rtError_t rtMemAllocManaged(void **ptr, uint64_t size, uint32_t flag, uint16_t moduleId);
+rtError_t rtMemAlloc(void **devPtr, uint64_t size, int32_t policy, int32_t advise, rtMallocConfig_t *cfg);
+rtError_t rtsMalloc(void **devPtr, uint64_t size, int32_t policy, int32_t advise, rtMallocConfig_t *cfg);
+rtError_t rtMemPoolMallocAsync(void **devPtr, uint64_t size, rtMemPool_t memPool, rtStream_t stream);
+
+rtError_t rtFree(void *devPtr);
+rtError_t rtFreeWithDevSync(void *devPtr);
+rtError_t rtDvppFree(void *devPtr);
+rtError_t rtsFree(void *devPtr);
+rtError_t rtMemFreeManaged(void *ptr);
+rtError_t rtMemPoolFreeAsync(void *ptr, rtStream_t stream);
+
+rtError_t rtMallocPhysical(rtDrvMemHandle *handle, size_t size, rtDrvMemProp_t *prop, uint64_t flags);
+rtError_t rtsMemMallocPhysical(rtDrvMemHandle *handle, size_t size, int32_t policy, rtMallocConfig_t *cfg);
+rtError_t rtFreePhysical(rtDrvMemHandle handle);
+rtError_t rtsMemFreePhysical(rtDrvMemHandle *handle);
+rtError_t rtMapMem(void *devPtr, size_t size, size_t offset, rtDrvMemHandle handle, uint64_t flags);
+rtError_t rtUnmapMem(void *devPtr);
+
+rtError_t rtMemGetInfo(size_t *freeSize, size_t *totalSize);
+rtError_t rtMemGetInfoEx(int32_t memInfoType, size_t *freeSize, size_t *totalSize);
+rtError_t rtsMemGetInfo(int32_t memInfoType, size_t *freeSize, size_t *totalSize);
+
+rtError_t rtKernelLaunch(const void *stubFunc, uint32_t blockDim, void *args, uint32_t argsSize, rtSmDesc_t *smDesc,
+                         rtStream_t stm);
+rtError_t rtKernelLaunchWithFlag(const void *stubFunc, uint32_t blockDim, rtArgsEx_t *argsInfo, rtSmDesc_t *smDesc,
+                                 rtStream_t stm, uint32_t flags);
+rtError_t rtKernelLaunchWithFlagV2(const void *stubFunc, uint32_t blockDim, rtArgsEx_t *argsInfo, rtSmDesc_t *smDesc,
+                                   rtStream_t stm, uint32_t flags, const rtTaskCfgInfo_t *cfgInfo);
+rtError_t rtModelExecute(rtModel_t mdl, rtStream_t stm, uint32_t flag);
+
+rtError_t rtGetDevice(int32_t *devId);
+rtError_t rtEventCreate(rtEvent_t *evt);
+rtError_t rtEventDestroy(rtEvent_t evt);
+rtError_t rtEventRecord(rtEvent_t evt, rtStream_t stm);
+rtError_t rtEventQuery(rtEvent_t evt);
+rtError_t rtEventElapsedTime(float *timeInterval, rtEvent_t startEvent, rtEvent_t endEvent);
+rtError_t rtStreamGetCaptureInfo(rtStream_t stm, int32_t *status, rtModel_t *captureMdl);
+
+#pragma GCC visibility pop
+
+#endif

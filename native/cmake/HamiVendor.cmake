@@ -1,0 +1,55 @@
+# hami_add_vendor(VENDOR): libhami_<vendor>.so of a vendor whose folder has api.h, table.def and src/*.c.
+function(hami_add_vendor vendor)
+  set(generated "${CMAKE_CURRENT_BINARY_DIR}/generated")
+  set(outputs hami_table.c hami_table.h exports.map exports.txt)
+  list(TRANSFORM outputs PREPEND "${generated}/")
+  add_custom_command(
+    OUTPUT ${outputs}
+    COMMAND ${Python3_EXECUTABLE} "${CMAKE_SOURCE_DIR}/interpose/gen/generate.py"
+            --api "${CMAKE_CURRENT_SOURCE_DIR}/api.h" --table "${CMAKE_CURRENT_SOURCE_DIR}/table.def" --out "${generated}"
+    # The generator leaves an unchanged file alone.
+    COMMAND ${CMAKE_COMMAND} -E touch ${outputs}
+    DEPENDS "${CMAKE_SOURCE_DIR}/interpose/gen/generate.py" api.h table.def
+    VERBATIM)
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/src/*.c")
+  hami_add_preload(hami_${vendor}
+    EXPORTS "${generated}/exports.map"
+    SOURCES ${sources} ${outputs} "${HAMI_INTERPOSE_EXPORTED}"
+    LINK hami_interpose)
+  target_include_directories(hami_${vendor} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}/src"
+                             "${generated}")
+  if(HAMI_TESTS AND NOT HAMI_SANITIZE)
+    add_test(NAME hami_${vendor}.exports_its_table
+      COMMAND ${Python3_EXECUTABLE} "${CMAKE_SOURCE_DIR}/cmake/check_exports.py" "$<TARGET_FILE:hami_${vendor}>"
+              "${generated}/exports.txt")
+  endif()
+endfunction()
+
+# hami_add_vendor_fake(VENDOR TARGET FILE libx.so SOURCES ... [EXPORTS map] [LINK ...]): a driver's test double, for the
+# tests only, in a folder of its own: doubles of several vendors have one file name.
+function(hami_add_vendor_fake vendor target)
+  cmake_parse_arguments(arg "" "FILE;EXPORTS" "SOURCES;LINK" ${ARGN})
+  add_library(${target} SHARED ${arg_SOURCES})
+  hami_set_flags(${target})
+  target_link_libraries(${target} PRIVATE ${arg_LINK} hami_fake_card)
+  target_include_directories(${target} PRIVATE "${CMAKE_SOURCE_DIR}/${vendor}")
+  string(REGEX MATCH "^lib(.*)(\\.so.*)$" matched "${arg_FILE}")
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME "${CMAKE_MATCH_1}" SUFFIX "${CMAKE_MATCH_2}" NO_SONAME ON
+    LIBRARY_OUTPUT_DIRECTORY "${HAMI_FAKE_OUTPUT_DIRECTORY}/${vendor}")
+  target_link_options(${target} PRIVATE "-Wl,-soname,${arg_FILE}" -Wl,-z,now -Wl,-u,fake_used_bytes)
+  if(arg_EXPORTS)
+    target_link_options(${target} PRIVATE "-Wl,--version-script=${arg_EXPORTS}")
+    set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${arg_EXPORTS}")
+  endif()
+endfunction()
+
+# hami_add_vendor_test(VENDOR NAME PROGRAM target [ARGS ...] [RUN options of tests/interpose/run.py ...])
+function(hami_add_vendor_test vendor name)
+  cmake_parse_arguments(arg "" "PROGRAM" "ARGS;RUN" ${ARGN})
+  add_test(NAME ${vendor}.${name}
+    COMMAND ${Python3_EXECUTABLE} "${CMAKE_SOURCE_DIR}/tests/interpose/run.py"
+            --library "$<TARGET_FILE:hami_${vendor}>" --fakes "${HAMI_FAKE_OUTPUT_DIRECTORY}/${vendor}" ${arg_RUN}
+            -- "$<TARGET_FILE:${arg_PROGRAM}>" ${arg_ARGS})
+  set_tests_properties(${vendor}.${name} PROPERTIES TIMEOUT 120)
+endfunction()

@@ -1,0 +1,140 @@
+/* A test double of libruntime: its own calls stay inside (-Bsymbolic), as rtsMalloc's of rtMemAlloc do in the original.
+ */
+#include "api.h"
+#include "card.h"
+
+#define DRIVER_REFUSED 207018 /* the device is out of memory, as the driver says it */
+#define INVALID 107000
+#define NOT_READY 107027
+
+static rtError_t take(void **out, uint64_t bytes) {
+  uint64_t key = 0;
+  if (out == NULL) {
+    return INVALID;
+  }
+  if (!card_take(bytes, &key)) {
+    return DRIVER_REFUSED;
+  }
+  *out = (void *)(uintptr_t)key;
+  return RT_ERROR_NONE;
+}
+
+static rtError_t give(const void *pointer) { return card_give((uintptr_t)pointer) ? RT_ERROR_NONE : INVALID; }
+
+#define UNUSED(name) (void)(name)
+
+rtError_t rtMalloc(void **devPtr, uint64_t size, uint32_t type, uint16_t moduleId) {
+  UNUSED(type), UNUSED(moduleId);
+  return take(devPtr, size);
+}
+
+rtError_t rtMallocCached(void **devPtr, uint64_t size, uint32_t type, uint16_t moduleId) {
+  UNUSED(type), UNUSED(moduleId);
+  return take(devPtr, size);
+}
+
+rtError_t rtDvppMalloc(void **devPtr, uint64_t size, uint16_t moduleId) {
+  UNUSED(moduleId);
+  return take(devPtr, size);
+}
+
+rtError_t rtMemAllocManaged(void **ptr, uint64_t size, uint32_t flag, uint16_t moduleId) {
+  UNUSED(flag), UNUSED(moduleId);
+  return take(ptr, size);
+}
+
+rtError_t rtMemAlloc(void **devPtr, uint64_t size, int32_t policy, int32_t advise, rtMallocConfig_t *cfg) {
+  UNUSED(policy), UNUSED(advise), UNUSED(cfg);
+  return take(devPtr, size);
+}
+
+rtError_t rtsMalloc(void **devPtr, uint64_t size, int32_t policy, int32_t advise, rtMallocConfig_t *cfg) {
+  return rtMemAlloc(devPtr, size, policy, advise, cfg);
+}
+
+rtError_t rtMemPoolMallocAsync(void **devPtr, uint64_t size, rtMemPool_t memPool, rtStream_t stream) {
+  UNUSED(memPool), UNUSED(stream);
+  return take(devPtr, size);
+}
+
+rtError_t rtFree(void *devPtr) { return give(devPtr); }
+rtError_t rtFreeWithDevSync(void *devPtr) { return give(devPtr); }
+rtError_t rtDvppFree(void *devPtr) { return give(devPtr); }
+rtError_t rtsFree(void *devPtr) { return rtFree(devPtr); }
+rtError_t rtMemFreeManaged(void *ptr) { return give(ptr); }
+
+rtError_t rtMemPoolFreeAsync(void *ptr, rtStream_t stream) {
+  UNUSED(stream);
+  return give(ptr);
+}
+
+rtError_t rtMallocPhysical(rtDrvMemHandle *handle, size_t size, rtDrvMemProp_t *prop, uint64_t flags) {
+  UNUSED(prop), UNUSED(flags);
+  return take((void **)handle, size);
+}
+
+rtError_t rtsMemMallocPhysical(rtDrvMemHandle *handle, size_t size, int32_t policy, rtMallocConfig_t *cfg) {
+  UNUSED(policy), UNUSED(cfg);
+  return rtMallocPhysical(handle, size, NULL, 0);
+}
+
+rtError_t rtFreePhysical(rtDrvMemHandle handle) { return give(handle); }
+rtError_t rtsMemFreePhysical(rtDrvMemHandle *handle) { return handle == NULL ? INVALID : rtFreePhysical(*handle); }
+
+rtError_t rtMapMem(void *devPtr, size_t size, size_t offset, rtDrvMemHandle handle, uint64_t flags) {
+  UNUSED(offset), UNUSED(flags);
+  return card_map((uintptr_t)devPtr, size, (uintptr_t)handle) ? RT_ERROR_NONE : INVALID;
+}
+
+rtError_t rtUnmapMem(void *devPtr) { return card_unmap((uintptr_t)devPtr) ? RT_ERROR_NONE : INVALID; }
+
+rtError_t rtMemGetInfoEx(int32_t memInfoType, size_t *freeSize, size_t *totalSize) {
+  UNUSED(memInfoType);
+  if (freeSize == NULL || totalSize == NULL) {
+    return INVALID;
+  }
+  *freeSize = CARD_BYTES - fake_used_bytes();
+  *totalSize = CARD_BYTES;
+  return RT_ERROR_NONE;
+}
+
+rtError_t rtMemGetInfo(size_t *freeSize, size_t *totalSize) {
+  return rtMemGetInfoEx(RT_MEMORYINFO_HBM, freeSize, totalSize);
+}
+
+rtError_t rtKernelLaunch(const void *stubFunc, uint32_t blockDim, void *args, uint32_t argsSize, rtSmDesc_t *smDesc,
+                         rtStream_t stm) {
+  UNUSED(blockDim), UNUSED(args), UNUSED(argsSize), UNUSED(smDesc);
+  if (stubFunc == NULL) {
+    return INVALID;
+  }
+  card_launch(stm, stubFunc);
+  return RT_ERROR_NONE;
+}
+
+rtError_t rtGetDevice(int32_t *devId) {
+  *devId = 0;
+  return RT_ERROR_NONE;
+}
+
+rtError_t rtEventCreate(rtEvent_t *evt) {
+  *evt = card_event_create();
+  return *evt == NULL ? INVALID : RT_ERROR_NONE;
+}
+
+rtError_t rtEventDestroy(rtEvent_t evt) {
+  card_event_destroy(evt);
+  return RT_ERROR_NONE;
+}
+
+rtError_t rtEventRecord(rtEvent_t evt, rtStream_t stm) {
+  card_event_record(evt, stm);
+  return RT_ERROR_NONE;
+}
+
+rtError_t rtEventQuery(rtEvent_t evt) { return card_event_reached(evt) ? RT_ERROR_NONE : NOT_READY; }
+
+rtError_t rtEventElapsedTime(float *timeInterval, rtEvent_t startEvent, rtEvent_t endEvent) {
+  *timeInterval = (float)card_event_between_ns(startEvent, endEvent) / 1e6F;
+  return RT_ERROR_NONE;
+}
