@@ -8,7 +8,6 @@
 #include "functions.h"
 #include "graph_memory.h"
 #include "libraries.h"
-#include "libraries.h"
 #include "pace.h"
 #include "pools.h"
 

@@ -12,17 +12,26 @@ static uint64_t key_of(CUfunction function, unsigned int grid_x, unsigned int gr
   return hami_estimates_mix(key, ((uint64_t)grid_y << 32) | grid_z);
 }
 
+/* The end of every wrapper that launches: `key`, stream and kind of stream, then the driver's arguments. */
+#define LAUNCH(key, stream, per_thread, ...)                                                                           \
+  do {                                                                                                                 \
+    if (hami_pace_calm()) {                                                                                            \
+      HAMI_LEAVE(real(__VA_ARGS__));                                                                                   \
+    }                                                                                                                  \
+    struct hami_pace pace;                                                                                             \
+    hami_pace_begin(&pace, key, stream, per_thread);                                                                   \
+    CUresult result = real(__VA_ARGS__);                                                                               \
+    hami_pace_end(&pace, result);                                                                                      \
+    HAMI_LEAVE(result);                                                                                                \
+  } while (0)
+
 CUresult cuLaunchKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
                         unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ,
                         unsigned int sharedMemBytes, CUstream hStream, void **kernelParams, void **extra) {
   HAMI_CUDA_ENTER(cuLaunchKernel, f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes,
                   hStream, kernelParams, extra);
-  struct hami_pace pace;
-  hami_pace_begin(&pace, key_of(f, gridDimX, gridDimY, gridDimZ, blockDimX * blockDimY * blockDimZ), hStream, false);
-  CUresult result = real(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream,
-                         kernelParams, extra);
-  hami_pace_end(&pace, result);
-  HAMI_LEAVE(result);
+  LAUNCH(key_of(f, gridDimX, gridDimY, gridDimZ, blockDimX * blockDimY * blockDimZ), hStream, false, f, gridDimX,
+         gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream, kernelParams, extra);
 }
 
 CUresult cuLaunchKernel_ptsz(CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
@@ -30,12 +39,8 @@ CUresult cuLaunchKernel_ptsz(CUfunction f, unsigned int gridDimX, unsigned int g
                              unsigned int sharedMemBytes, CUstream hStream, void **kernelParams, void **extra) {
   HAMI_CUDA_ENTER(cuLaunchKernel_ptsz, f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes,
                   hStream, kernelParams, extra);
-  struct hami_pace pace;
-  hami_pace_begin(&pace, key_of(f, gridDimX, gridDimY, gridDimZ, blockDimX * blockDimY * blockDimZ), hStream, true);
-  CUresult result = real(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream,
-                         kernelParams, extra);
-  hami_pace_end(&pace, result);
-  HAMI_LEAVE(result);
+  LAUNCH(key_of(f, gridDimX, gridDimY, gridDimZ, blockDimX * blockDimY * blockDimZ), hStream, true, f, gridDimX,
+         gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream, kernelParams, extra);
 }
 
 CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
@@ -65,29 +70,22 @@ CUresult cuLaunchCooperativeKernel_ptsz(CUfunction f, unsigned int gridDimX, uns
   HAMI_LEAVE(result);
 }
 
-static void begin_extended(struct hami_pace *pace, const CUlaunchConfig *config, CUfunction f, bool per_thread) {
-  uint64_t key = config == NULL ? 1
-                                : key_of(f, config->gridDimX, config->gridDimY, config->gridDimZ,
-                                         config->blockDimX * config->blockDimY * config->blockDimZ);
-  hami_pace_begin(pace, key, config == NULL ? NULL : config->hStream, per_thread);
+static uint64_t key_of_config(const CUlaunchConfig *config, CUfunction function) {
+  return config == NULL ? 1
+                        : key_of(function, config->gridDimX, config->gridDimY, config->gridDimZ,
+                                 config->blockDimX * config->blockDimY * config->blockDimZ);
 }
+
+static CUstream stream_of_config(const CUlaunchConfig *config) { return config == NULL ? NULL : config->hStream; }
 
 CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **kernelParams, void **extra) {
   HAMI_CUDA_ENTER(cuLaunchKernelEx, config, f, kernelParams, extra);
-  struct hami_pace pace;
-  begin_extended(&pace, config, f, false);
-  CUresult result = real(config, f, kernelParams, extra);
-  hami_pace_end(&pace, result);
-  HAMI_LEAVE(result);
+  LAUNCH(key_of_config(config, f), stream_of_config(config), false, config, f, kernelParams, extra);
 }
 
 CUresult cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction f, void **kernelParams, void **extra) {
   HAMI_CUDA_ENTER(cuLaunchKernelEx_ptsz, config, f, kernelParams, extra);
-  struct hami_pace pace;
-  begin_extended(&pace, config, f, true);
-  CUresult result = real(config, f, kernelParams, extra);
-  hami_pace_end(&pace, result);
-  HAMI_LEAVE(result);
+  LAUNCH(key_of_config(config, f), stream_of_config(config), true, config, f, kernelParams, extra);
 }
 
 typedef __typeof__(&cuGraphLaunch) graph_launch_function;
@@ -119,29 +117,18 @@ CUresult cuGraphLaunch_ptsz(CUgraphExec hGraphExec, CUstream hStream) {
 
 CUresult cuLaunch(CUfunction f) {
   HAMI_CUDA_ENTER(cuLaunch, f);
-  struct hami_pace pace;
-  hami_pace_begin(&pace, key_of(f, 1, 1, 1, 0), NULL, false);
-  CUresult result = real(f);
-  hami_pace_end(&pace, result);
-  HAMI_LEAVE(result);
+  LAUNCH(key_of(f, 1, 1, 1, 0), NULL, false, f);
 }
 
 CUresult cuLaunchGrid(CUfunction f, int grid_width, int grid_height) {
   HAMI_CUDA_ENTER(cuLaunchGrid, f, grid_width, grid_height);
-  struct hami_pace pace;
-  hami_pace_begin(&pace, key_of(f, (unsigned int)grid_width, (unsigned int)grid_height, 1, 0), NULL, false);
-  CUresult result = real(f, grid_width, grid_height);
-  hami_pace_end(&pace, result);
-  HAMI_LEAVE(result);
+  LAUNCH(key_of(f, (unsigned int)grid_width, (unsigned int)grid_height, 1, 0), NULL, false, f, grid_width, grid_height);
 }
 
 CUresult cuLaunchGridAsync(CUfunction f, int grid_width, int grid_height, CUstream hStream) {
   HAMI_CUDA_ENTER(cuLaunchGridAsync, f, grid_width, grid_height, hStream);
-  struct hami_pace pace;
-  hami_pace_begin(&pace, key_of(f, (unsigned int)grid_width, (unsigned int)grid_height, 1, 0), hStream, false);
-  CUresult result = real(f, grid_width, grid_height, hStream);
-  hami_pace_end(&pace, result);
-  HAMI_LEAVE(result);
+  LAUNCH(key_of(f, (unsigned int)grid_width, (unsigned int)grid_height, 1, 0), hStream, false, f, grid_width,
+         grid_height, hStream);
 }
 
 /* One kernel on several devices at once: paced and measured where the caller is, for the part that runs there. */

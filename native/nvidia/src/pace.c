@@ -18,8 +18,9 @@
 
 static uint32_t anything_known; /* some launch of this process was measured */
 
+__thread uint64_t hami_pace_calm_ns __attribute__((tls_model("initial-exec")));
+__thread unsigned int hami_pace_unmeasured __attribute__((tls_model("initial-exec")));
 static __thread uint64_t activity_ns __attribute__((tls_model("initial-exec")));
-static __thread unsigned int unmeasured __attribute__((tls_model("initial-exec")));
 
 /*
  * Device time of one measured launch. While others work on the device too, the measured time contains waits for them.
@@ -70,17 +71,29 @@ static uint64_t estimate(int device, uint64_t key) {
   return expected_ns;
 }
 
+static bool any_device_paces(void) {
+  for (int device = 0; device < hami_core_device_count(); device++) {
+    if (hami_core_paces(device)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 static void begin_unlimited(struct hami_pace *pace, CUcontext context, CUstream stream, bool per_thread) {
   uint64_t now_ns = hami_effects_system.coarse_ns();
-  unmeasured++;
+  hami_pace_unmeasured++;
   if (now_ns - activity_ns < ACTIVITY_INTERVAL_NS || hami_capture_active(stream, per_thread)) {
     pace->device = HAMI_NO_DEVICE;
+    if (!any_device_paces()) {
+      hami_pace_calm_ns = now_ns; /* until the next tick of the clock nothing can change */
+    }
     return;
   }
   settle_finished();
-  pace->weight = unmeasured;
+  pace->weight = hami_pace_unmeasured;
   pace->probe = hami_probes_start(context, stream, per_thread);
-  unmeasured = 0;
+  hami_pace_unmeasured = 0;
   activity_ns = now_ns;
 }
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/effects.h"
 #include "vendor.h"
 
 struct hami_probe;
@@ -23,6 +24,20 @@ struct hami_pace {
   uint64_t charged_ns;
   struct hami_probe *probe; /* NULL: not measured */
 };
+
+/* The clock tick in which this thread found that no device is limited and nothing is to be measured. */
+extern __thread uint64_t hami_pace_calm_ns __attribute__((tls_model("initial-exec")));
+extern __thread unsigned int hami_pace_unmeasured __attribute__((tls_model("initial-exec")));
+
+/* True where a launch has nothing to wait for: no more than a look at a cheap clock, for most launches of most
+ * programs. The launch is counted. */
+static inline bool hami_pace_calm(void) {
+  if (hami_effects_system.coarse_ns() != hami_pace_calm_ns) {
+    return false;
+  }
+  hami_pace_unmeasured++;
+  return true;
+}
 
 /* Before the launch. `key` tells launches of different length apart, see estimates.h. */
 void hami_pace_begin(struct hami_pace *pace, uint64_t key, CUstream stream, bool per_thread);

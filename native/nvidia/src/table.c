@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-#define SHARD_BITS 6
+#define SHARD_BITS 4
 #define SHARD_COUNT (1U << SHARD_BITS)
 
 /* One page's worth; doubled whenever three quarters are in use. */
@@ -66,6 +66,8 @@ static bool grow_locked(struct shard *shard) {
     errno = saved_errno;
     return shard->count < shard->mask; /* slower, still correct, until the last free slot */
   }
+  /* Entries lie all over a large table; without large pages each costs a walk of the page tables besides. */
+  (void)madvise(grown, capacity * sizeof *grown, MADV_HUGEPAGE);
   for (size_t i = 0; i < old_capacity; i++) {
     const struct entry *entry = &shard->entries[i];
     if (entry->kind_plus_one != 0) {
