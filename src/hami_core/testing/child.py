@@ -26,7 +26,8 @@ _HARMLESS = frozenset({"/dev/null", "/dev/urandom", "/dev/tty"})
 _PROGRAMS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.system"})
 _FILES = frozenset({"open", "os.listdir", "os.scandir"})
 _DEADLINE_S = 30.0
-_FOREVER_S = 3600.0
+_GONE = 70  # EX_SOFTWARE of sysexits.h
+_HANG_S = 3.0  # from the touch on, so that a slow start of the child is not taken for a hanging driver
 _TARGET, _FAULT = "HAMI_TEST_PROBE", "HAMI_TEST_PROBE_FAULT"
 
 
@@ -34,7 +35,7 @@ class Fault(enum.StrEnum):
     """What happens at the first touch of hardware."""
 
     MISSING = "missing"  # there is no such library, file or program
-    HANGS = "hangs"
+    HANGS = "hangs"  # it does not return; the child is ended some seconds later
     CRASHES = "crashes"
 
 
@@ -161,13 +162,18 @@ def _no_such(name: str) -> None:
     raise FileNotFoundError(2, f"cannot open {name}: no such file or directory")
 
 
+def _never_return(_name: str) -> None:
+    time.sleep(_HANG_S)
+    os._exit(_GONE)
+
+
 def _load(library: str) -> None:
     ctypes.CDLL(library)
 
 
 _ACTS: Mapping[Fault, Callable[[str], None]] = {
     Fault.MISSING: _no_such,
-    Fault.HANGS: lambda _name: time.sleep(_FOREVER_S),
+    Fault.HANGS: _never_return,
     Fault.CRASHES: lambda _name: os.abort(),
 }
 
