@@ -113,13 +113,22 @@ class Api:
             if err.status != 404:
                 raise
 
-    def list(self, kind: str, namespace: str | None = None, api_version: str = "v1") -> list[Object]:
+    def list(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        api_version: str = "v1",
+        selector: Mapping[str, str] | None = None,
+    ) -> list[Object]:
+        """All objects of a kind, of one namespace or of all; with these labels."""
         item: Object = {"apiVersion": api_version, "kind": kind, "metadata": {"namespace": namespace}}
         if namespace is None and kind not in _CLUSTER_WIDE:
             path = _root(api_version) + "/" + _plural(kind)
         else:
             path = collection(item)
-        found: list[Object] = self.call("GET", path)["items"]
+        labels = ",".join(f"{key}={value}" for key, value in (selector or {}).items())
+        found: list[Object] = self.call("GET", path, params={"labelSelector": labels})["items"]
         return found
 
     def wait(

@@ -54,9 +54,11 @@ class Installation:
         """A manifest of the chart."""
         return next(m for m in self.manifests if m["kind"] == kind and m["metadata"]["name"] == name)
 
-    def replica(self, name: str, port: int, *more: str) -> Service:
+    def replica(self, name: str, port: int) -> Service:
         """`hami scheduler` with the arguments of the chart's Deployment; only places differ."""
         container = self.find("Deployment", SCHEDULER)["spec"]["template"]["spec"]["containers"][0]
+        fields = {"metadata.name": name, "metadata.namespace": NAMESPACE}
+        env = {entry["name"]: fields[entry["valueFrom"]["fieldRef"]["fieldPath"]] for entry in container["env"]}
         config = self.plane.folder / "device-config.yaml"
         config.write_text(self.find("ConfigMap", f"{SCHEDULER}-device")["data"]["device-config.yaml"])
         places = {
@@ -73,7 +75,14 @@ class Installation:
         kubeconfig = self.plane.kubeconfig("hami-scheduler", self.scheduler_token)
         hami = Path(sys.executable).with_name("hami")
         assert container["command"] == ["hami", "scheduler"]
-        return self.plane.service(name, hami, "scheduler", f"--kubeconfig={kubeconfig}", *arguments, *more)
+        return self.plane.service(name, hami, "scheduler", f"--kubeconfig={kubeconfig}", *arguments, env=env)
+
+    def pod_of(self, replica: str) -> Object:
+        """The pod that a replica believes to run in, with the labels that the Deployment would give it."""
+        template = self.find("Deployment", SCHEDULER)["spec"]["template"]
+        metadata = {"name": replica, "namespace": NAMESPACE, "labels": template["metadata"]["labels"]}
+        spec = {"schedulerName": "nobody", "containers": [{"name": "scheduler", "image": "none"}]}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
     def start_scheduler(self) -> None:
         """Start `hami scheduler`, and wait until it decides."""

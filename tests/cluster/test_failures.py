@@ -6,7 +6,9 @@ import json
 from functools import partial
 
 from tests.cluster.api import Object
-from tests.cluster.processes import wait_for
+from tests.cluster.balancer import Balancer
+from tests.cluster.install import NAMESPACE
+from tests.cluster.processes import free_port, wait_for
 from tests.cluster.world import World, gpu, gpu_node
 
 SHARE = {"nvidia.com/gpu": 1, "nvidia.com/gpumem": 4096}
@@ -42,6 +44,50 @@ def test_a_scheduler_killed_while_it_binds_over_commits_nothing_and_binds_the_re
 
     wait_for("all bound", partial(_holds, world, room), timeout_s=60, pause_s=0.5)
     assert list(_card_use(world).values()) == [4 * 4096] * 6
+
+
+def test_when_the_leader_is_killed_while_it_binds_another_replica_takes_over_and_over_commits_nothing(
+    world: World,
+) -> None:
+    installation, api = world.installation, world.api
+    room = 24
+    for index in range(3):
+        world.add_node(gpu_node(f"failover-{index}", 2, 4 * 4096))
+    service = installation.find("Service", "hami-scheduler-extender")["spec"]
+    ports = {"replica-a": free_port(), "replica-b": free_port()}
+    replicas = {name: installation.replica(name, port) for name, port in ports.items()}
+    pods = {name: api.create(installation.pod_of(name)) for name in replicas}
+
+    def behind_the_service() -> list[str]:
+        names = [pod["metadata"]["name"] for pod in api.list("Pod", NAMESPACE, selector=service["selector"])]
+        return [name for name in names if replicas[name].running]
+
+    def target() -> int | None:
+        return next((ports[name] for name in behind_the_service()), None)
+
+    installation.scheduler.stop()
+    balancer = Balancer(installation.port, target)
+    try:
+        for name, replica in replicas.items():
+            replica.start()
+            replica.wait_ready(installation.ready(ports[name]))
+        (leader,) = wait_for("a leader", behind_the_service, timeout_s=30)
+        for index in range(room):
+            api.create(world.pod(f"pod-{index:02d}", SHARE))
+        wait_for("binds under way", partial(_holds, world, 1), timeout_s=60)
+
+        replicas[leader].kill()
+        api.delete(pods[leader])
+
+        wait_for("all bound", partial(_holds, world, room), timeout_s=90, pause_s=0.5)
+        assert list(_card_use(world).values()) == [4 * 4096] * 6
+        assert behind_the_service() == sorted(set(replicas) - {leader})
+    finally:
+        balancer.close()
+        for name, replica in replicas.items():
+            replica.stop()
+            api.delete(pods[name])
+        installation.start_scheduler()
 
 
 def test_after_an_api_server_restart_pods_are_scheduled_as_before(world: World) -> None:
