@@ -76,7 +76,8 @@ static int device_by_uuid(const char *uuid) {
   return device < 0 ? HAMI_NO_DEVICE : device;
 }
 
-static int ask_cuda(CUdevice ordinal) {
+/* False while the driver cannot say. */
+static bool ask_cuda(CUdevice ordinal, int *device) {
   /* _v2 names the MIG instance; the first version names the card it is part of. */
   __typeof__(&cuDeviceGetUuid_v2) get_uuid = HAMI_REAL(cuDeviceGetUuid_v2);
   if (get_uuid == NULL) {
@@ -84,23 +85,29 @@ static int ask_cuda(CUdevice ordinal) {
   }
   CUuuid uuid;
   if (get_uuid == NULL || get_uuid(&uuid, ordinal) != CUDA_SUCCESS) {
-    return HAMI_NO_DEVICE;
+    return false;
   }
   char text[37];
   format_uuid(&uuid, text);
-  return device_by_uuid(text);
+  *device = device_by_uuid(text);
+  /* Without NVML the order of CUDA is the only one there is. */
+  if (*device == HAMI_NO_DEVICE && !hami_devices_start_nvml() && hami_core_name_device(ordinal, text)) {
+    *device = ordinal;
+  }
+  return true;
 }
 
 int hami_devices_of_ordinal(CUdevice ordinal) {
-  if (ordinal < 0 || ordinal >= CACHED_ORDINALS) {
-    return ask_cuda(ordinal);
+  bool cacheable = ordinal >= 0 && ordinal < CACHED_ORDINALS;
+  int cached = cacheable ? __atomic_load_n(&ordinal_cache[ordinal], __ATOMIC_RELAXED) : 0;
+  if (cached != 0) {
+    return cached - CACHE_BASE;
   }
-  int cached = __atomic_load_n(&ordinal_cache[ordinal], __ATOMIC_RELAXED);
-  if (cached == 0) {
-    cached = ask_cuda(ordinal) + CACHE_BASE;
-    __atomic_store_n(&ordinal_cache[ordinal], cached, __ATOMIC_RELAXED);
+  int device = HAMI_NO_DEVICE;
+  if (ask_cuda(ordinal, &device) && cacheable) {
+    __atomic_store_n(&ordinal_cache[ordinal], device + CACHE_BASE, __ATOMIC_RELAXED);
   }
-  return cached - CACHE_BASE;
+  return device;
 }
 
 static bool ordinal_of_current(CUdevice *ordinal, CUcontext *context) {
