@@ -68,8 +68,7 @@ def test_a_pod_over_its_namespace_s_quota_is_refused_and_says_how_far(world: Wor
 def test_a_dry_run_is_answered_and_leaves_nothing(world: World) -> None:
     pod = world.pod("dry", {"nvidia.com/gpu": 1})
 
-    path = f"/api/v1/namespaces/{world.namespace}/pods?dryRun=All"
-    assert world.api.call("POST", path, pod)["spec"]["schedulerName"] == "hami-scheduler"
+    assert world.rehearsed(pod)["spec"]["schedulerName"] == "hami-scheduler"
     assert world.api.get(pod) is None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.cluster.api import Api, Object, Refused, documents
+from tests.cluster.api import Api, Object, Refused, collection, documents
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.install import DEVICE_PLUGIN, Installation
 from tests.cluster.processes import wait_for
@@ -96,6 +96,10 @@ class World:
     def placed(self, manifest: Object) -> Object:
         """The manifest, in this namespace."""
         return {**manifest, "metadata": {**manifest["metadata"], "namespace": self.namespace}}
+
+    def rehearsed(self, pod: Object) -> Object:
+        """The pod as it would be created."""
+        return self.api.call("POST", f"{collection(pod)}?dryRun=All", pod)
 
     def example(self, vendor: str, name: str) -> Object:
         """A pod of the examples."""
