@@ -215,6 +215,12 @@ class Fleet:
                 raise UnknownName(kind="node", name=node)
             return tuple(use for family in sorted(view.cards) for use in view.cards[family])
 
+    def stamp(self, node: str) -> int | None:
+        """A number that grows whenever anything changes on the node; None where it is unknown or has no cards."""
+        with self._lock:
+            row = self._state.row(node)
+            return None if row is None else int(self._state.totals.stamps[row])
+
     def quota(self, namespace: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
         """A namespace's limits, in the resources' own units, and what it uses, in MiB and core units; by resource."""
         with self._lock:

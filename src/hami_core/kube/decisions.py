@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Mapping
 
 from hami_core.kube.events import Events, PodRef
-from hami_core.kube.explanations import Explanation, Explanations, lines_of, now_text, summary, tally_of
+from hami_core.kube.explanations import Answer, Explanation, Explanations, lines_of, now_text, summary, tally_of
 from hami_core.model import PodRequest
 from hami_core.registry import Registry
-from hami_core.verdict import Fits, Verdict
+from hami_core.verdict import Fits
 
 _log = logging.getLogger("hami.decisions")
 
@@ -41,9 +41,10 @@ class Decisions:
             request, decision, "reserved", f"find fit node({node}), score {best.score:.2f}", node=node, took_s=took_s
         )
 
-    def rejected(self, request: PodRequest, decision: str, verdicts: Mapping[str, Verdict], took_s: float) -> None:
+    def rejected(self, request: PodRequest, decision: str, answers: Mapping[str, Answer], took_s: float) -> None:
         """No node can take the pod."""
-        self._say(request, decision, "rejected", summary(verdicts), verdicts=verdicts, took_s=took_s)
+        texts = {name: answer.text for name, answer in answers.items()}
+        self._say(request, decision, "rejected", summary(texts), answers=answers, texts=texts, took_s=took_s)
 
     def unreadable(self, request: PodRequest, decision: str, problem: str) -> None:
         """The pod asks for something that no node could give."""
@@ -66,7 +67,8 @@ class Decisions:
         message: str,
         *,
         node: str | None = None,
-        verdicts: Mapping[str, Verdict] | None = None,
+        answers: Mapping[str, Answer] | None = None,
+        texts: Mapping[str, str] | None = None,
         took_s: float | None = None,
     ) -> None:
         pod = f"{request.namespace}/{request.name}"
@@ -87,8 +89,8 @@ class Decisions:
                 when=now_text(),
                 request=request,
                 node=node,
-                tally=tally_of(verdicts or {}),
-                nodes=lines_of(verdicts or {}),
+                tally=tally_of(texts or {}),
+                nodes=lines_of(answers or {}),
             )
         )
         self.registry.decided(pod=pod, node=node, reason=message)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import attrs
@@ -13,7 +15,9 @@ from hami_core.errors import ApiFailed
 from hami_core.kube.api import ApiServer, path_of
 
 _WAITING = 1000
-_PRESSED = 100  # events of success are the first to go
+# Events of success beyond this rate are left out: while many pods are placed, the API server has more urgent writes.
+_GOOD_PER_S = 10.0
+_GOOD_BURST = 50.0
 _REMEMBERED = 2000
 _WRITERS = 4
 _LONGEST = 1024  # the API server refuses longer messages
@@ -43,14 +47,17 @@ class Events:
     Args:
         api: the server; None writes nothing.
         component: who says it.
+        clock: seconds that never go back.
     """
 
-    def __init__(self, api: ApiServer | None, *, component: str) -> None:
+    def __init__(self, api: ApiServer | None, *, component: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
         self._component = component
         self._queue: asyncio.Queue[_Event] = asyncio.Queue(_WAITING)
         self._said: OrderedDict[tuple[str, str], str] = OrderedDict()
         self.dropped = 0
+        self._clock = clock
+        self._good, self._good_s = _GOOD_BURST, clock()
 
     def say(self, pod: PodRef, reason: str, message: str, *, decision: str, warning: bool = False) -> None:
         """Queue an event; a complaint about this pod that was made last is not made again."""
@@ -63,12 +70,21 @@ class Events:
         self._said.move_to_end(place)
         if len(self._said) > _REMEMBERED:
             self._said.popitem(last=False)
-        if self._queue.full() or (not warning and self._queue.qsize() > _PRESSED):
+        if self._queue.full() or not (warning or self._may_say_good()):
             self.dropped += 1
             return
         mark = f" [{decision}]"
         text = message[: _LONGEST - len(mark)] + mark
         self._queue.put_nowait(_Event(pod=pod, reason=reason, message=text, warning=warning))
+
+    def _may_say_good(self) -> bool:
+        now_s = self._clock()
+        self._good = min(_GOOD_BURST, self._good + (now_s - self._good_s) * _GOOD_PER_S)
+        self._good_s = now_s
+        if self._good < 1:
+            return False
+        self._good -= 1
+        return True
 
     async def run(self) -> None:
         """Write what is queued, until cancelled."""

@@ -10,12 +10,20 @@ from typing import Any
 import attrs
 
 from hami_core.model import PodRequest
-from hami_core.verdict import Fits, Rejected, Verdict
+from hami_core.verdict import Rejected, Verdict
 
 _PODS = 5000
 DETAILED_NODES = 50
 """Nodes, first by name, of which the reason of each card is kept."""
 _NAMES = 5
+
+
+@attrs.frozen(slots=True)
+class Answer:
+    """A verdict and its text, made once: thousands of texts take longer than a filter may wait."""
+
+    verdict: Verdict
+    text: str
 
 
 @attrs.frozen(kw_only=True)
@@ -70,32 +78,32 @@ def now_text() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def tally_of(verdicts: Mapping[str, Verdict]) -> dict[str, int]:
+def tally_of(texts: Mapping[str, str]) -> dict[str, int]:
     """How many nodes got which answer, the most frequent first."""
-    counts = Counter("fits" if isinstance(verdict, Fits) else str(verdict) for verdict in verdicts.values())
+    counts = Counter(texts.values())
     return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
-def lines_of(verdicts: Mapping[str, Verdict]) -> dict[str, tuple[str, ...]]:
+def lines_of(answers: Mapping[str, Answer]) -> dict[str, tuple[str, ...]]:
     """For the first nodes, why they cannot take the pod: the short text, then a line a card."""
     lines: dict[str, tuple[str, ...]] = {}
-    for name in sorted(verdicts)[:DETAILED_NODES]:
-        verdict = verdicts[name]
+    for name in sorted(answers)[:DETAILED_NODES]:
+        verdict = answers[name].verdict
         details: tuple[str, ...] = ()
         if isinstance(verdict, Rejected):
             details = tuple(reason.detail or f"{reason.uuid}: {reason.reason}" for reason in verdict.devices)
-        lines[name] = (str(verdict), *details)
+        lines[name] = (answers[name].text, *details)
     return lines
 
 
-def summary(verdicts: Mapping[str, Verdict]) -> str:
+def summary(texts: Mapping[str, str]) -> str:
     """One line: ``no available node, 3 nodes do not meet: 2 nodes 1/1 CardInsufficientMemory(a,b), ...``."""
     names: dict[str, list[str]] = {}
-    for name in sorted(verdicts):
-        names.setdefault(str(verdicts[name]), []).append(name)
+    for name in sorted(texts):
+        names.setdefault(texts[name], []).append(name)
     parts = []
     for text, listed in sorted(names.items(), key=lambda entry: (-len(entry[1]), entry[0])):
         more = ",..." if len(listed) > _NAMES else ""
         parts.append(f"{len(listed)} nodes {text}({','.join(listed[:_NAMES])}{more})")
-    head = f"no available node, {len(verdicts)} nodes do not meet"
+    head = f"no available node, {len(texts)} nodes do not meet"
     return f"{head}: {'; '.join(parts)}" if parts else "no available node: there is no candidate"

@@ -10,27 +10,26 @@ import attrs
 
 from hami_core.errors import AdmissionRefused, BadQuantity, BadWire
 from hami_core.inventory import read_inventory
-from hami_core.kube.api import pause
 from hami_core.kube.cache import Flight
 from hami_core.kube.decisions import Decisions, new_decision
-from hami_core.kube.explanations import DETAILED_NODES
+from hami_core.kube.explanations import Answer
 from hami_core.kube.records import decode_node, decode_object
 from hami_core.kube.settings import NodeChoice, Settings
+from hami_core.kube.verdicts import Verdicts
 from hami_core.model import PodRequest
 from hami_core.objects import PodFacts, read_pod
 from hami_core.requests import pod_request
-from hami_core.verdict import Fits, Rejected, Verdict
+from hami_core.verdict import Fits, Rejected
 from hami_core.wire.extender import FilterArgs, FilterResult, HostPriority, NodeItems
 
 if TYPE_CHECKING:
     import msgspec
 
-    from hami_core.fit import Choice, Fleet
+    from hami_core.fit import Fleet
     from hami_core.kube.cache import Cache
 
 POD_GROUP = "scheduling.x-k8s.io/pod-group"
 TOP_SCORE = 10
-_STEP = 16
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +75,7 @@ class Filtering:
         self._cache = cache
         self._decisions = decisions
         self._settings = settings
+        self._verdicts = Verdicts(cache.fleet)
 
     async def filter(self, args: FilterArgs) -> FilterResult:
         """Name the node, or nodes, that can take the pod. Raises BadWire."""
@@ -115,8 +115,8 @@ class Filtering:
         held = self._cache.flights.get(request.key)
         if held is not None:
             return [HostPriority(host=name, score=TOP_SCORE * (name == held.placement.node)) for name in names]
-        verdicts = await _verdicts(self._cache.fleet.decide(request, names), names)
-        scores = {name: verdict.score for name, verdict in verdicts.items() if isinstance(verdict, Fits)}
+        answers = await self._verdicts.of(self._cache.fleet.decide(request, names), names)
+        scores = {name: answer.verdict.score for name, answer in answers.items() if isinstance(answer.verdict, Fits)}
         low, high = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
         spread = high - low
         return [
@@ -137,9 +137,9 @@ class Filtering:
         choice, reservation = cache.fleet.reserve(request, names, now_s=cache.clock(), hold_s=settings.hold_s)
         if reservation is None:
             cache.land(request.key)
-            verdicts = await _verdicts(choice, names)
-            self._decisions.rejected(request, decision, verdicts, time.perf_counter() - began_s)
-            return _failed(verdicts, nodes)
+            answers = await self._verdicts.of(choice, names)
+            self._decisions.rejected(request, decision, answers, time.perf_counter() - began_s)
+            return _failed(answers, nodes)
         cache.flights[request.key] = Flight(
             request=request,
             decision=decision,
@@ -155,12 +155,12 @@ class Filtering:
         self, request: PodRequest, decision: str, names: Sequence[str], nodes: Mapping[str, msgspec.Raw] | None
     ) -> FilterResult:
         began_s = time.perf_counter()
-        verdicts = await _verdicts(self._cache.fleet.decide(request, names), names)
-        fitting = [name for name in names if isinstance(verdicts[name], Fits)]
+        answers = await self._verdicts.of(self._cache.fleet.decide(request, names), names)
+        fitting = [name for name in names if isinstance(answers[name].verdict, Fits)]
         if not fitting:
-            self._decisions.rejected(request, decision, verdicts, time.perf_counter() - began_s)
-        answer = _failed({name: verdict for name, verdict in verdicts.items() if not isinstance(verdict, Fits)}, None)
-        return FilterResult(failed=answer.failed, unresolvable=answer.unresolvable, **_answer(fitting, nodes))
+            self._decisions.rejected(request, decision, answers, time.perf_counter() - began_s)
+        rest = _failed({name: answer for name, answer in answers.items() if not isinstance(answer.verdict, Fits)}, None)
+        return FilterResult(failed=rest.failed, unresolvable=rest.unresolvable, **_answer(fitting, nodes))
 
     def _simulated(self, nodes: Mapping[str, msgspec.Raw] | None) -> Fleet | None:
         """A copy of the fleet with nodes that the cluster does not have; None where it has them all."""
@@ -179,18 +179,8 @@ class Filtering:
         """An autoscaler asks about nodes that could be: an answer, no reservation, no event."""
         choice = fleet.decide(request, names)
         if choice.best is None:
-            return _failed(await _verdicts(choice, names), nodes)
+            return _failed(await Verdicts(fleet).of(choice, names), nodes)
         return FilterResult(**_answer((choice.best.placement.node,), nodes))
-
-
-async def _verdicts(choice: Choice, names: Sequence[str]) -> dict[str, Verdict]:
-    """Every candidate's verdict. Filters of other pods may go between two of them."""
-    verdicts: dict[str, Verdict] = {}
-    for number, name in enumerate(sorted(names)):
-        if number % _STEP == _STEP - 1:
-            await pause()
-        verdicts[name] = choice.verdict(name, details=number < DETAILED_NODES)
-    return verdicts
 
 
 def _candidates(args: FilterArgs) -> tuple[Sequence[str], Mapping[str, msgspec.Raw] | None]:
@@ -209,11 +199,12 @@ def _answer(names: Sequence[str], nodes: Mapping[str, msgspec.Raw] | None) -> di
     return {"nodes": NodeItems(items=[nodes[name] for name in names])}
 
 
-def _failed(verdicts: Mapping[str, Verdict], nodes: Mapping[str, msgspec.Raw] | None) -> FilterResult:
-    curable = {
-        name: str(verdict) for name, verdict in verdicts.items() if isinstance(verdict, Rejected) and verdict.curable
-    }
-    hopeless = {name: str(verdict) for name, verdict in verdicts.items() if name not in curable}
+def _failed(answers: Mapping[str, Answer], nodes: Mapping[str, msgspec.Raw] | None) -> FilterResult:
+    curable: dict[str, str] = {}
+    hopeless: dict[str, str] = {}
+    for name, answer in answers.items():
+        helped = isinstance(answer.verdict, Rejected) and answer.verdict.curable
+        (curable if helped else hopeless)[name] = answer.text
     return FilterResult(failed=curable, unresolvable=hopeless, **_answer((), nodes))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BINDING = "hami.io/binding"
 """A node annotation. ``late``: the agent learns at container start which pod it serves, so binds need no lock."""
 
-_LATE = "late"
+LATE = "late"
 _CONFLICT = 409
 _NOT_FOUND = 404
 _TRIES = 5
@@ -51,7 +51,7 @@ class _Node(msgspec.Struct, kw_only=True):
 
 def locks_needed(request: PodRequest, registry: Registry, node: NodeFacts | None) -> tuple[NodeLock, ...]:
     """The locks that a bind of this pod takes on this node, sorted."""
-    if node is not None and node.annotations.get(BINDING) == _LATE:
+    if node is not None and node.annotations.get(BINDING) == LATE:
         return ()
     asked = {registry.family(name).family.wire.lock for name in request.families}
     return tuple(sorted(asked - {NodeLock.NONE}))

@@ -82,7 +82,8 @@ class Rehearsal:
             return ""
         choice = cache.fleet.decide(request)
         if choice.best is None:
-            return f"would wait: {summary(choice.verdicts())}"
+            texts = {name: str(verdict) for name, verdict in choice.verdicts(details=False).items()}
+            return f"would wait: {summary(texts)}"
         place = choice.best.placement
         cards = [
             f"{share.uuid} ({share.memory_mib} MiB)"
