@@ -2,6 +2,7 @@
 #ifndef HAMI_INTERPOSE_SIZES_H
 #define HAMI_INTERPOSE_SIZES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 static inline uint64_t hami_sizes_multiply(uint64_t left, uint64_t right) {
@@ -20,6 +21,18 @@ static inline uint64_t hami_sizes_subtract(uint64_t left, uint64_t right) { retu
 static inline uint64_t hami_sizes_round_up(uint64_t value, uint64_t step) {
   uint64_t padded = hami_sizes_add(value, step - 1);
   return padded == UINT64_MAX ? padded : padded / step * step;
+}
+
+/* Row alignment assumed before the driver says which pitch it chose. */
+#define HAMI_PITCH_GUESS_BYTES 512U
+
+static inline uint64_t hami_pitched_guess(uint64_t width_bytes, uint64_t height) {
+  return hami_sizes_multiply(hami_sizes_round_up(width_bytes, HAMI_PITCH_GUESS_BYTES), height);
+}
+
+/* What pitched memory took, by the pitch the driver answered with, if the caller let it. */
+static inline uint64_t hami_pitched_bytes(const size_t *pitch, uint64_t width_bytes, uint64_t height) {
+  return pitch == NULL ? hami_pitched_guess(width_bytes, height) : hami_sizes_multiply(*pitch, height);
 }
 
 #endif
