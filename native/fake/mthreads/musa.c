@@ -1,0 +1,126 @@
+/* A test double of libmusa.so.1. */
+#include "api.h"
+#include "card.h"
+#include "table.h"
+
+#define NO_ROOM 999 /* told apart from the share's own refusal */
+#define INVALID 1
+#define NOT_READY 600
+#define PITCH 512
+
+#define UNUSED(name) (void)(name)
+
+static MUresult take(MUdeviceptr *out, uint64_t bytes) {
+  if (out == NULL) {
+    return INVALID;
+  }
+  return card_take(bytes, out) ? MUSA_SUCCESS : NO_ROOM;
+}
+
+static MUresult give(MUdeviceptr pointer) { return card_give(pointer) ? MUSA_SUCCESS : INVALID; }
+
+MUresult muMemAlloc_v2(MUdeviceptr *dptr, size_t bytesize) { return take(dptr, bytesize); }
+
+MUresult muMemAllocManaged(MUdeviceptr *dptr, size_t bytesize, unsigned int flags) {
+  UNUSED(flags);
+  return take(dptr, bytesize);
+}
+
+MUresult muMemAllocPitch_v2(MUdeviceptr *dptr, size_t *pPitch, size_t WidthInBytes, size_t Height,
+                            unsigned int ElementSizeBytes) {
+  UNUSED(ElementSizeBytes);
+  size_t row = (WidthInBytes + PITCH - 1) / PITCH * PITCH;
+  MUresult result = pPitch == NULL ? INVALID : take(dptr, row * Height);
+  if (result == MUSA_SUCCESS) {
+    *pPitch = row;
+  }
+  return result;
+}
+
+MUresult muMemAllocAsync(MUdeviceptr *dptr, size_t bytesize, MUstream hStream) {
+  UNUSED(hStream);
+  return take(dptr, bytesize);
+}
+
+MUresult muMemFree_v2(MUdeviceptr dptr) { return give(dptr); }
+
+MUresult muMemFreeAsync(MUdeviceptr dptr, MUstream hStream) {
+  UNUSED(hStream);
+  return give(dptr);
+}
+
+MUresult muMemCreate(MUmemGenericAllocationHandle *handle, size_t size, const MUmemAllocationProp *prop,
+                     unsigned long long flags) {
+  UNUSED(flags);
+  return prop == NULL ? INVALID : take(handle, size);
+}
+
+MUresult muMemRelease(MUmemGenericAllocationHandle handle) { return give(handle); }
+
+MUresult muMemRetainAllocationHandle(MUmemGenericAllocationHandle *handle, void *addr) {
+  return card_retain((uintptr_t)addr, handle) ? MUSA_SUCCESS : INVALID;
+}
+
+MUresult muMemMap(MUdeviceptr ptr, size_t size, size_t offset, MUmemGenericAllocationHandle handle,
+                  unsigned long long flags) {
+  UNUSED(offset), UNUSED(flags);
+  return card_map(ptr, size, handle) ? MUSA_SUCCESS : INVALID;
+}
+
+MUresult muMemUnmap(MUdeviceptr ptr, size_t size) {
+  UNUSED(size);
+  return card_unmap(ptr) ? MUSA_SUCCESS : INVALID;
+}
+
+MUresult muMemGetInfo_v2(size_t *free, size_t *total) {
+  if (free == NULL || total == NULL) {
+    return INVALID;
+  }
+  *free = CARD_BYTES - fake_used_bytes();
+  *total = CARD_BYTES;
+  return MUSA_SUCCESS;
+}
+
+MUresult muLaunchKernel(MUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
+                        unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ,
+                        unsigned int sharedMemBytes, MUstream hStream, void **kernelParams, void **extra) {
+  UNUSED(gridDimX), UNUSED(gridDimY), UNUSED(gridDimZ), UNUSED(blockDimX), UNUSED(blockDimY), UNUSED(blockDimZ);
+  UNUSED(sharedMemBytes), UNUSED(kernelParams), UNUSED(extra);
+  card_launch(hStream, f);
+  return MUSA_SUCCESS;
+}
+
+MUresult muCtxGetDevice(MUdevice *device) {
+  *device = 0;
+  return MUSA_SUCCESS;
+}
+
+MUresult muEventCreate(MUevent *phEvent, unsigned int Flags) {
+  UNUSED(Flags);
+  *phEvent = card_event_create();
+  return *phEvent == NULL ? INVALID : MUSA_SUCCESS;
+}
+
+MUresult muEventRecord(MUevent hEvent, MUstream hStream) {
+  card_event_record(hEvent, hStream);
+  return MUSA_SUCCESS;
+}
+
+MUresult muEventQuery(MUevent hEvent) { return card_event_reached(hEvent) ? MUSA_SUCCESS : NOT_READY; }
+
+MUresult muEventElapsedTime(float *pMilliseconds, MUevent hStart, MUevent hEnd) {
+  *pMilliseconds = (float)card_event_between_ns(hStart, hEnd) / 1e6F;
+  return MUSA_SUCCESS;
+}
+
+MUresult muEventDestroy_v2(MUevent hEvent) {
+  card_event_destroy(hEvent);
+  return MUSA_SUCCESS;
+}
+
+MUresult muGetExportTable(const void **table, const void *uuid) {
+  static const struct driver_table functions = {take, give, muMemGetInfo_v2};
+  UNUSED(uuid);
+  *table = &functions;
+  return MUSA_SUCCESS;
+}
