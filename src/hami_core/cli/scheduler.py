@@ -171,8 +171,8 @@ def parse_listen(text: str, flag: str) -> Listen:
     """
     from hami_core.kube.settings import Listen
 
-    host, _, port = text.rpartition(":")
-    if not port.isdigit() or not 0 <= int(port) <= 65535 or (":" in host and not host.startswith("[")):  # noqa: PLR2004
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not 0 <= int(port) <= 65535 or (":" in host and not host.startswith("[")):  # noqa: PLR2004
         raise click.UsageError(f"{flag} takes HOST:PORT, [IPv6]:PORT or :PORT; got {shown(text)}")
     return Listen(host=host.strip("[]") or "0.0.0.0", port=int(port))  # noqa: S104 - what leaving the host out means
 
