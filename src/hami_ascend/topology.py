@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import attrs
 
@@ -54,12 +55,37 @@ def _rings(candidates: Sequence[Candidate], request: DeviceRequest, context: Fit
     return [card for cards in by_size for card in cards][: request.count]
 
 
+def _evenly(count: int, rings: Sequence[int]) -> int:
+    """How many of `count` cards are on one ring at least, when rings of these sizes share them as evenly as they can."""
+    return next((most for most in range(1, rings[0]) if sum(min(most, ring) for ring in rings) >= count), rings[0])
+
+
 @attrs.frozen(kw_only=True)
 class RingScore:
     """Prefers nodes where the cards of each container are on one ring."""
 
     family: Family
     ceiling: float = attrs.field(default=_RING_WEIGHT, init=False)
+
+    def layout(self, devices: Sequence[Device]) -> Hashable:
+        """How many cards each ring has, the largest first, and whether some card names no ring."""
+        rings = Counter(map(ring_of, devices))
+        nameless = bool(rings.pop(None, 0))
+        return nameless, tuple(sorted(rings.values(), reverse=True))
+
+    def bounds(self, layout: Hashable, request: PodRequest) -> tuple[float, float]:
+        """Least with the cards spread evenly over the rings, most with as many as can be on the largest."""
+        assert isinstance(layout, tuple)
+        nameless, rings = layout
+        counts = [asked.count for container in request.containers for asked in container.devices if self._mine(asked)]
+        if not rings:
+            return 0.0, 0.0
+        most = sum(_RING_WEIGHT * min(count, rings[0]) / count for count in counts)
+        least = 0.0 if nameless else sum(_RING_WEIGHT * _evenly(count, rings) / count for count in counts)
+        return least, most
+
+    def _mine(self, asked: DeviceRequest) -> bool:
+        return asked.family == self.family.name
 
     def __call__(self, placement: Placement, uses: Mapping[str, DeviceUse], request: PodRequest) -> float:
         """Ten points a container, less where its cards are spread; 0 for a node that names no rings."""

@@ -6,7 +6,7 @@ asked for once, at load, and then called directly; none may do I/O except `Probe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -40,7 +40,10 @@ class Link:
 
 @attrs.frozen(kw_only=True)
 class ProbedDevice:
-    """A card as its driver reports it, before scaling. `None` means the driver would not say."""
+    """A card as its driver reports it, before scaling. `None` means the driver would not say.
+
+    `process_memory_mib` is by pid, as this host's driver numbers processes; one whose use it hides is left out.
+    """
 
     uuid: str
     index: int
@@ -49,6 +52,8 @@ class ProbedDevice:
     memory_used_mib: int | None = None
     core_units: int = 100
     core_busy_percent: int | None = None
+    memory_busy_percent: int | None = None
+    process_memory_mib: Mapping[int, int] = attrs.field(factory=dict, hash=False)
     numa: int | None = None
     healthy: bool = True
     health_note: str = ""
@@ -186,6 +191,22 @@ class NodeScorer(Protocol):
 
     def __call__(self, placement: Placement, uses: Mapping[str, DeviceUse], request: PodRequest) -> float:
         """Return what to add to the node's score; `uses` is by device uuid, from before this pod."""
+        ...
+
+
+@runtime_checkable
+class BoundedScorer(NodeScorer, Protocol):
+    """A scorer that can say from a node's cards alone how much it could add, so that few nodes need to be tried.
+
+    Nodes with equal layouts share their bounds: a layout should hold what the score depends on and nothing else.
+    """
+
+    def layout(self, devices: Sequence[Device]) -> Hashable:
+        """What the score depends on of a node's cards of the family; asked for when a node's cards change."""
+        ...
+
+    def bounds(self, layout: Hashable, request: PodRequest) -> tuple[float, float]:
+        """The least and the most that it could add on such a node, whatever is free there."""
         ...
 
 

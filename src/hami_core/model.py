@@ -110,7 +110,17 @@ class ContainerRequest:
 
     name: str
     kind: ContainerKind = ContainerKind.APP
-    devices: tuple[DeviceRequest, ...] = ()
+    devices: tuple[DeviceRequest, ...] = attrs.field(default=())
+
+    @devices.validator
+    def _one_request_a_family(self, _attribute: object, devices: tuple[DeviceRequest, ...]) -> None:
+        families = [device.family for device in devices]
+        twice = next((family for family in families if families.count(family) > 1), None)
+        if twice is not None:
+            raise ValueError(
+                f"ContainerRequest.devices must name each family once; container {self.name} asks for {twice} twice "
+                f"(write one DeviceRequest, or two containers)"
+            )
 
 
 @attrs.frozen(kw_only=True)

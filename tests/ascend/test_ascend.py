@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -11,6 +12,7 @@ import hami_ascend
 from hami_core.behaviour import Candidate, FitContext
 from hami_core.errors import AdmissionRefused, BadConfig, BadQuantity
 from hami_core.model import (
+    ContainerRequest,
     ContainerShares,
     DeviceRequest,
     DeviceShare,
@@ -289,6 +291,26 @@ def test_a_node_is_worth_more_where_a_containers_cards_are_on_one_ring(chip) -> 
     assert score(uses, "ac") == 5
     assert score(uses, "ab", "", "abc") == pytest.approx(10 + 20 / 3)
     assert score(unknown, "ab") == 0
+
+
+@pytest.mark.parametrize("rings", [(0, 0, 0, 1, 1, 2), (0,), (0, 0, 1, None), (None, None)])
+def test_what_a_ring_adds_stays_within_the_bounds_said_before(chip, rings: tuple[int | None, ...]) -> None:
+    family = chip("Ascend910B2")
+    cards = candidates(family, *((f"card-{index}", index, ring) for index, ring in enumerate(rings)))
+    uses, scorer = {item.share.uuid: item.use for item in cards}, family.fit.node_scorer
+    layout = scorer.layout([use.device for use in uses.values()])
+    for count in range(1, len(rings) + 1):
+        asked = DeviceRequest(family="Ascend910B2", count=count, memory_mib=1)
+        request = PodRequest(name="p", containers=(ContainerRequest(name="c", devices=(asked,)),))
+        reached = set()
+        for chosen in itertools.combinations(uses, count):
+            shares = {"Ascend910B2": tuple(DeviceShare(uuid=uuid) for uuid in chosen)}
+            reached.add(scorer(Placement(node="n1", containers=(ContainerShares(shares=shares),)), uses, request))
+        least, most = scorer.bounds(layout, request)
+        assert least <= min(reached)
+        assert max(reached) <= most
+        if None not in rings:
+            assert (least, most) == (min(reached), max(reached))
 
 
 def test_only_910_chips_have_rings(chip) -> None:

@@ -8,6 +8,7 @@ from tests.fit.kit import ask, card, fleet, held, pod
 from hami_core.fit import Fleet
 from hami_core.fit.explain import short_model
 from hami_core.model import PodRequest, Selector
+from hami_core.objects import NodeFacts
 from hami_core.verdict import Rejected
 
 
@@ -77,6 +78,18 @@ def test_a_quota_says_what_it_leaves() -> None:
 )
 def test_a_model_is_shown_without_its_familys_name(model: str, family: str, short: str) -> None:
     assert short_model(model, family) == short
+
+
+def test_a_rejection_without_details_is_that_of_the_moment_it_is_asked_for() -> None:
+    made = fleet(card())
+    made.upsert_node(NodeFacts(name="node-b"), [card("gpu-b", slots=1)])
+    choice = made.decide(pod(ask(50_000)))
+    assert str(choice.verdict("node-b", details=False)) == "1/1 CardInsufficientMemory"
+    made.add_pod("other", held("node-b", gpu_b=(10, 0)))
+    assert str(choice.verdict("node-b", details=False)) == "1/1 CardTimeSlicingExhausted"
+    assert str(choice.verdict("node-a", details=False)) == "1/1 CardInsufficientMemory"
+    made.set_quota("default", {"gpu.test/memory": 999})
+    assert str(choice.verdict("node-a", details=False)) == "1/1 ResourceQuotaNotFit"
 
 
 def test_without_details_a_rejection_reads_the_same_and_has_no_cards() -> None:

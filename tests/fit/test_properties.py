@@ -114,6 +114,19 @@ def test_what_is_remembered_of_a_shape_equals_a_fresh_decision(world: World) -> 
             fleet.remove_pod(pod.key)
 
 
+@given(WORLDS)
+def test_a_rejection_without_details_is_the_one_with_details_less_its_cards(world: World) -> None:
+    fleet = build(world.nodes)
+    for pod in world.pods:
+        choice = fleet.decide(pod)
+        for one in (choice, fleet.decide(attrs.evolve(pod, containers=pod.containers[-1:], selectors={}))):
+            for node, verdict in one.verdicts().items():
+                bare = attrs.evolve(verdict, devices=()) if isinstance(verdict, Rejected) else verdict
+                assert one.verdict(node, details=False) == bare
+        if choice.best:
+            fleet.add_pod(pod.key, choice.best.placement)
+
+
 @given(WORLDS, st.randoms(use_true_random=False))
 def test_the_order_of_nodes_and_cards_does_not_matter(world: World, random: Random) -> None:
     nodes = [attrs.evolve(node, devices=tuple(random.sample(node.devices, len(node.devices)))) for node in world.nodes]

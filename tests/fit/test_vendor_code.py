@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 
+import pytest
 from hypothesis import given
 from tests.fit.kit import FAMILIES, ask, card, pod, registry
 
@@ -11,6 +13,7 @@ from hami_core.behaviour import Candidate, FitBehaviour, FitContext, Rule
 from hami_core.fit import Fleet
 from hami_core.model import Device, DeviceRequest, DeviceUse, Placement, PodRequest
 from hami_core.objects import NodeFacts
+from hami_core.registry import Registry
 from hami_core.testing.strategies import World, worlds
 from hami_core.verdict import Broken, Fits, Reason
 
@@ -23,6 +26,31 @@ class LikesLateCards:
     def __call__(self, placement: Placement, uses: Mapping[str, DeviceUse], _request: PodRequest) -> float:
         given = [share.uuid for shares in placement.shares_of("GPU") for share in shares]
         return 2.0 * min(5, uses[given[0]].device.index) if given else 0.0
+
+
+class LikesNeighbours:
+    """Adds ten points for a container whose cards are on one board, less where they are not; says so beforehand."""
+
+    ceiling = 10.0
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def layout(self, devices: Sequence[Device]) -> Hashable:
+        return tuple(sorted(Counter(device.numa for device in devices).values()))
+
+    def bounds(self, layout: Hashable, request: PodRequest) -> tuple[float, float]:
+        assert isinstance(layout, tuple)
+        counts = [asked.count for c in request.containers for asked in c.devices if asked.family == "GPU"]
+        most = sum(10.0 * min(count, max(layout)) / count for count in counts) if layout else 0.0
+        return (sum(10.0 / count for count in counts) if layout else 0.0), most
+
+    def __call__(self, placement: Placement, uses: Mapping[str, DeviceUse], _request: PodRequest) -> float:
+        self.asked.append(placement.node)
+        boards = [
+            Counter(uses[share.uuid].device.numa for share in shares) for shares in placement.shares_of("GPU") if shares
+        ]
+        return sum(10.0 * max(board.values()) / board.total() for board in boards)
 
 
 def pairs(candidates: Sequence[Candidate], request: DeviceRequest, _context: FitContext) -> list[Candidate]:
@@ -53,16 +81,20 @@ DEMANDING = registry(
 )
 
 
-def build(world: World) -> Fleet:
-    fleet = Fleet(DEMANDING)
+BOUNDED = registry(GPU=FitBehaviour(node_scorer=LikesNeighbours()))
+
+
+def build(world: World, served: Registry) -> Fleet:
+    fleet = Fleet(served)
     for node in world.nodes:
         fleet.upsert_node(node.facts, node.devices)
     return fleet
 
 
-@given(worlds(families=FAMILIES))
-def test_the_chosen_node_is_the_best_of_all_that_fit_exactly(world: World) -> None:
-    fleet = build(world)
+@pytest.mark.parametrize("served", [DEMANDING, BOUNDED], ids=["ceiling", "bounds"])
+@given(world=worlds(families=FAMILIES))
+def test_the_chosen_node_is_the_best_of_all_that_fit_exactly(world: World, served: Registry) -> None:
+    fleet = build(world, served)
     for wanted in (*world.pods, *world.pods):
         choice = fleet.decide(wanted)
         fitting = [verdict for verdict in choice.verdicts().values() if isinstance(verdict, Fits)]
@@ -86,6 +118,39 @@ def test_what_a_vendor_adds_outweighs_how_full_a_node_is() -> None:
         best = fleet.decide(pod(ask(), node_policy=policy)).best
         assert best is not None
         assert (best.placement.node, best.score) == (chosen, 10.0 if chosen == "late" else 2.0)
+
+
+@pytest.mark.parametrize("policy", ["binpack", "spread"])
+def test_a_scorer_that_says_its_bounds_is_asked_about_few_nodes(policy: str) -> None:
+    scorer = LikesNeighbours()
+    fleet = Fleet(registry(GPU=FitBehaviour(node_scorer=scorer)))
+    for number in range(50):
+        fleet.upsert_node(
+            NodeFacts(name=f"node-{number:02}"), [card(f"gpu-{number}"), card(f"other-{number}", index=1)]
+        )
+    assert fleet.decide(pod(ask(), node_policy=policy)).best is not None
+    assert scorer.asked == ["node-00"]
+    fleet.upsert_node(NodeFacts(name="node-00"), [])
+    fleet.upsert_node(NodeFacts(name="node-01"), [card("new", numa=1)])
+    assert fleet.decide(pod(ask(), node_policy=policy)).best is not None
+    assert scorer.asked == ["node-00", "node-01"]
+
+
+@pytest.mark.parametrize("policy", ["binpack", "spread"])
+@pytest.mark.parametrize("part", ["layout", "bounds"])
+def test_where_the_bounds_cannot_be_had_every_node_is_tried(policy: str, part: str) -> None:
+    def fail(*_args: object) -> None:
+        raise ValueError
+
+    scorer = LikesNeighbours()
+    setattr(scorer, part, fail)
+    fleet = Fleet(registry(GPU=FitBehaviour(node_scorer=scorer)))
+    for name in ("node-a", "node-b"):
+        fleet.upsert_node(NodeFacts(name=name), [card(f"gpu-{name}")])
+    best = fleet.decide(pod(ask(), node_policy=policy)).best
+    assert best is not None
+    assert best.placement.node == "node-a"
+    assert sorted(scorer.asked) == ["node-a", "node-b"]
 
 
 def test_a_scorer_that_fails_breaks_its_node_alone() -> None:

@@ -61,7 +61,7 @@ def _place(
         picked = _walk(cards[name], ask, context)
         if isinstance(picked, Refusal | Broken):
             return picked
-        shares[name] = (*shares.get(name, ()), *(candidate.share for candidate in picked))
+        shares[name] = tuple(candidate.share for candidate in picked)
         cards[name] = _after(cards[name], picked)
     return ContainerShares(name=step.container.name, kind=step.container.kind, shares=shares)
 

@@ -51,6 +51,7 @@ class Block:
         self.width = width
         self.size = 0
         self.rows: IntArray = np.zeros(_FIRST_CAPACITY, dtype=np.int64)  # each column's row in the totals
+        self.cards: IntArray = np.zeros(_FIRST_CAPACITY, dtype=np.int64)  # how many places of it have a card
         self.slots: IntArray = self._zeros(np.int64)
         self.slots_free: IntArray = self._zeros(np.int64)
         self.memory_mib: IntArray = self._zeros(np.int64)
@@ -70,6 +71,7 @@ class Block:
         """Take a column for the node at `row` of the totals; `write` then says what is in it."""
         if self.size == len(self.rows):
             self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)])
+            self.cards = np.concatenate([self.cards, np.zeros_like(self.cards)])
             for name in self._NAMES:
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)], axis=1))
@@ -84,7 +86,7 @@ class Block:
         for name in self._NAMES:
             array = getattr(self, name)
             array[:, column] = array[:, last]
-        self.rows[column] = self.rows[last]
+        self.rows[column], self.cards[column] = self.rows[last], self.cards[last]
         self.size = last
         return None if column == last else int(self.rows[column])
 
@@ -92,6 +94,7 @@ class Block:
         """Set a node's cards, with nothing taken of them."""
         for name in self._NAMES:
             getattr(self, name)[:, column] = 0
+        self.cards[column] = len(devices)
         for place, (device, kind) in enumerate(zip(devices, kinds, strict=True)):
             self.slots[place, column] = self.slots_free[place, column] = device.slots
             self.memory_mib[place, column] = self.memory_free[place, column] = device.memory_mib
@@ -123,7 +126,7 @@ class Block:
     def copy(self) -> Block:
         """An independent copy."""
         other = Block(self.width)
-        other.size, other.rows = self.size, self.rows.copy()
+        other.size, other.rows, other.cards = self.size, self.rows.copy(), self.cards.copy()
         for name in self._NAMES:
             setattr(other, name, getattr(self, name).copy())
         return other

@@ -23,6 +23,7 @@ from hami_core.fit.plan import Plan, make_plan
 from hami_core.fit.quota import Quotas
 from hami_core.fit.search import best_node
 from hami_core.fit.state import Holding, State, Stray, holding
+from hami_core.fit.tally import Tallies, plain_ask
 from hami_core.fit.walk import Refusal
 from hami_core.model import Device, DeviceUse, Placement, PodRequest
 from hami_core.objects import NodeFacts
@@ -259,6 +260,11 @@ class Fleet:
     def _plan(self, pod: PodRequest) -> Plan:
         return make_plan(pod, self.registry, self._quotas.rooms(pod, self.registry))
 
+    def _again(self, plan: Plan) -> Plan:
+        """The plan with the quota as it stands now."""
+        limited = any(ask.room is not None for ask in plan.asks)
+        return self._plan(plan.pod) if limited or self._quotas.rooms(plan.pod, self.registry) else plan
+
     @contextmanager
     def _aside(self, key: str) -> Iterator[None]:
         """Put what the pod itself holds aside for a while."""
@@ -285,9 +291,19 @@ class Fleet:
         def candidates() -> tuple[str, ...]:
             return self.nodes if nodes is None else tuple(sorted(set(nodes)))
 
+        tallies: Tallies | None = None
+
         def judge(node: str, details: bool) -> Verdict:  # noqa: FBT001 - positional, as `Choice` calls it
+            nonlocal tallies
             with self._lock, self._aside(plan.pod.key):
-                return self._judge(self._plan(plan.pod), node, details=details)[0]
+                now = self._again(plan)
+                ask = None if details else plain_ask(now)
+                if ask is not None:
+                    tallies = tallies or Tallies(now, ask, self._state)
+                    known = tallies.of(node, self._state)
+                    if known is not None:
+                        return known
+                return self._judge(now, node, details=details)[0]
 
         return Choice(pod=plan.pod, best=best, candidates=candidates, judge=judge)
 

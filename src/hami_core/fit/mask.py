@@ -32,7 +32,7 @@ def possible(plan: Plan, state: State) -> BoolArray:
 
 def _family_rows(family: str, asks: list[Ask], state: State) -> BoolArray:
     rows = np.zeros(state.totals.capacity, dtype=np.bool_)
-    accepted = _accepted_kinds(asks[0].selector, family, state)
+    accepted = accepted_kinds(asks[0].selector, family, state)
     for block in state.blocks.get(family, {}).values():
         used = slice(None, block.size)
         cards = block.usable[:, used]
@@ -55,14 +55,17 @@ def _room_on(block: Block, ask: Ask) -> BoolArray:
     fits: BoolArray = slots_free == block.slots[:, used] if ask.order.exclusive else slots_free > 0
     if ask.order.exclusive:
         fits &= slots_free > 0
-    need: IntArray | int = ask.request.memory_mib if ask.request.memory_mib is not None else _percent_of(block, ask)
+    need = needed_mib(block, ask)
     fits &= block.memory_free[:, used] >= need
     if ask.loaded.fit.effective_cores is None:
         fits &= _cores_on(block, ask.core_units)
     return fits & _within_quota(ask, need) if ask.room else fits
 
 
-def _percent_of(block: Block, ask: Ask) -> IntArray:
+def needed_mib(block: Block, ask: Ask) -> IntArray | int:
+    """MiB that `ask` takes of each card, or of any."""
+    if ask.request.memory_mib is not None:
+        return ask.request.memory_mib
     assert ask.request.memory_percent is not None
     mib: IntArray = block.memory_mib[:, : block.size] * ask.request.memory_percent // 100
     return mib
@@ -107,7 +110,7 @@ def _enough(block: Block, ask: Ask, fits: BoolArray) -> BoolArray:
     return served >= count
 
 
-def _accepted_kinds(selector: Selector, family: str, state: State) -> BoolArray | None:
+def accepted_kinds(selector: Selector, family: str, state: State) -> BoolArray | None:
     """Per kind of card (model and mode) whether the pod accepts it; None where it accepts all."""
     if not selector.allow_types and not selector.deny_types and selector.mode is None:
         return None

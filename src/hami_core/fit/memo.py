@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hami_core.errors import PluginFault
 from hami_core.fit.columns import BoolArray, Totals
+from hami_core.fit.hopes import Hopes
 from hami_core.fit.mask import possible
 from hami_core.fit.plan import Ask, Plan
 from hami_core.fit.state import State
@@ -41,7 +42,7 @@ class Known:
 
     clock: int
     state: IntBytes  # OPEN, FITS or REFUSED
-    added: FloatArray  # what vendors add to the score of a node that is known to fit
+    added: FloatArray  # what vendors add to the score of a node that is known to fit, or could add to an open one
     placements: OrderedDict[int, Fits] = attrs.field(factory=OrderedDict)
 
     def settle(self, row: int, fits: Fits | None, added: float = 0.0) -> None:
@@ -54,12 +55,12 @@ class Known:
                 self.placements.popitem(last=False)
 
 
-def fresh(plan: Plan, state: State) -> Known:
+def fresh(plan: Plan, state: State, hopes: Hopes) -> Known:
     """What the vector pass knows, and nothing more."""
     return Known(
         clock=state.totals.clock,
         state=_bounded(possible(plan, state)),
-        added=np.zeros(state.totals.capacity, dtype=np.float32),
+        added=hopes.of(plan, state),
     )
 
 
@@ -68,24 +69,25 @@ class Memo:
 
     def __init__(self) -> None:
         self._shapes: OrderedDict[Hashable, Known] = OrderedDict()
+        self._hopes = Hopes()
 
     def recall(self, plan: Plan, state: State) -> Known:
         """The answers for the plan's shape, brought up to date."""
         shape = shape_of(plan)
         if shape is None:
-            return fresh(plan, state)
+            return fresh(plan, state, self._hopes)
         known = self._shapes.get(shape)
         if known is None or len(known.state) != state.totals.capacity:
-            known = self._shapes[shape] = fresh(plan, state)
+            known = self._shapes[shape] = fresh(plan, state, self._hopes)
             if len(self._shapes) > MOST_SHAPES:
                 self._shapes.popitem(last=False)
         else:
-            _refresh(known, plan, state)
+            _refresh(known, plan, state, self._hopes)
         self._shapes.move_to_end(shape)
         return known
 
 
-def _refresh(known: Known, plan: Plan, state: State) -> None:
+def _refresh(known: Known, plan: Plan, state: State, hopes: Hopes) -> None:
     changed = state.totals.changed_since(known.clock)
     known.clock = state.totals.clock
     if not len(changed):
@@ -95,6 +97,8 @@ def _refresh(known: Known, plan: Plan, state: State) -> None:
     else:
         gone = state.totals.ranks[changed] < 0
         known.state[changed] = np.where(gone, np.int8(REFUSED), np.int8(OPEN))
+    if any(loaded.fit.node_scorer for loaded in plan.families):
+        known.added[changed] = hopes.of(plan, state)[changed]
 
 
 def _bounded(rows: BoolArray) -> IntBytes:

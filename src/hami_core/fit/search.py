@@ -24,7 +24,6 @@ def best_node(
 ) -> Fits | None:
     """The best-scored node that truly fits; equals by name. What is learnt on the way stays in `known`."""
     sign = np.float32(-1 if plan.node_policy.take == "lowest" else 1)
-    hope = np.float32(_ceiling(plan)) if sign > 0 else np.float32(0)
     while True:
         candidates = known.state != REFUSED
         if among is not None:
@@ -32,22 +31,13 @@ def best_node(
         rows = np.flatnonzero(candidates)
         if not len(rows):
             return None
-        row = _first(rows, sign * (scores[rows] + _added(known, rows, hope)), state)
+        row = _first(rows, sign * (scores[rows] + known.added[rows]), state)
         if known.state[row] != OPEN and row in known.placements:
             return known.placements[row]
         found = judge(row)
         known.settle(row, *(found or (None,)))
 
 
-def _added(known: Known, rows: NDArray[np.intp], hope: np.float32) -> FloatArray:
-    return np.where(known.state[rows] == OPEN, hope, known.added[rows])
-
-
 def _first(rows: NDArray[np.intp], preferences: FloatArray, state: State) -> int:
     best = rows[preferences == preferences.max()]
     return int(best[state.totals.ranks[best].argmin()])
-
-
-def _ceiling(plan: Plan) -> float:
-    """The most that vendors may add to a node's score for this pod."""
-    return sum(ask.loaded.fit.node_scorer.ceiling for ask in plan.asks if ask.loaded.fit.node_scorer)

@@ -124,6 +124,16 @@ class State:
         known = self._nodes.get(node)
         return known.row if known is not None and known.families else None
 
+    def is_broken(self, node: str, family: str) -> bool:
+        """Whether the family could not be read on that node."""
+        return family in self._nodes[node].broken
+
+    def devices(self, row: int, family: str) -> tuple[Device, ...]:
+        """The family's cards on the node at `row`, by index and uuid; none where the row is not in use."""
+        node = self._nodes.get(self._names.get(row, ""))
+        known = node.families.get(family) if node is not None else None
+        return known.devices if known is not None else ()
+
     def rows_of(self, nodes: Iterable[str]) -> BoolArray:
         """The rows of `nodes`, as a mask over the totals. Unknown names are passed over."""
         names = list(nodes)
