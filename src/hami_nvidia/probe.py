@@ -92,6 +92,8 @@ def _device(handle: Any, *, index: int, uuid: str, peers: dict[str, Any], sysfs:
         memory_mib=total_mib,
         memory_used_mib=used_mib,
         core_busy_percent=None if rates is None else rates.gpu,
+        memory_busy_percent=None if rates is None else rates.memory,
+        process_memory_mib=_process_memory(handle),
         numa=_numa(handle, bus, sysfs),
         healthy=not note,
         health_note=note,
@@ -117,6 +119,11 @@ def _memory(handle: Any) -> tuple[int | None, int | None]:
     )
     # Cards that share the host's memory (GB10, Jetson) do not support the question.
     return (None, None) if memory is None else (memory.total // MIB, memory.used // MIB)
+
+
+def _process_memory(handle: Any) -> dict[int, int]:
+    found = _ask(nvml.nvmlDeviceGetComputeRunningProcesses, handle) or ()
+    return {each.pid: each.usedGpuMemory // MIB for each in found if each.usedGpuMemory is not None}
 
 
 def _health_note(handle: Any) -> str:

@@ -38,6 +38,8 @@ VERBS = {
     "run": Verb("hami_core.cli.run", "Run a command inside a share of the accelerators."),
     "exec": Verb("hami_core.cli.exec", "Run one more command inside a share that is held.", "enter"),
     "ps": Verb("hami_core.cli.ps", "List the shares in use on this host."),
+    "top": Verb("hami_core.cli.top", "Show devices and shares of this host, live."),
+    "monitor": Verb("hami_core.cli.monitor", "Serve metrics of shares, and give priority between them its meaning."),
     "schedule": Verb("hami_core.cli.schedule", "Say where a pod would go in a cluster, and why."),
     "scheduler": Verb("hami_core.cli.scheduler", "Serve the webhook and scheduler extender of a Kubernetes cluster."),
     "explain": Verb("hami_core.cli.explain", "Say why the cluster's scheduler decided as it did about a pod."),

@@ -19,6 +19,9 @@ from hami_core.model import Device, DeviceShare
 from hami_core.values import text, whole
 
 _FULL_PERCENT = 100
+MOST_BYTES = 65536
+"""Of a limits file: HAMI_LIMITS_MAX_FILE_BYTES of the C core."""
+
 _MOST_DEVICES = 256  # HAMI_LIMITS_MAX_DEVICES
 _UUID_SIZE = 96  # HAMI_UUID_SIZE, its terminating zero included
 _PATH_SIZE = 4096
@@ -107,16 +110,25 @@ class LimitsFile:
         Raises:
             OSError: the folder cannot be written; an earlier file is then unchanged.
         """
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _READ_ONLY)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(self.render())
-                os.fchmod(file.fileno(), _READ_ONLY)  # whatever the umask is
-            draft.replace(path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+        write_limits(path, self.render())
+
+
+def write_limits(path: Path, content: str) -> None:
+    """Write the text of a limits file so that it appears complete or not at all, read-only for everyone.
+
+    Raises:
+        OSError: the folder cannot be written; an earlier file is then unchanged.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _READ_ONLY)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), _READ_ONLY)  # whatever the umask is
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def limits_of(context: AllocationContext) -> LimitsFile:

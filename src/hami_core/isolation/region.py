@@ -7,8 +7,6 @@ a file which somebody else cuts short is killed by the kernel.
 
 from __future__ import annotations
 
-import os
-import stat
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -18,6 +16,7 @@ import attrs
 
 from hami_core.errors import HamiError
 from hami_core.isolation.layout import Layout, layout
+from hami_core.isolation.untrusted import Untrustworthy, read_untrusted
 
 _MOST_BYTES = 256 << 20  # a region for 256 devices and 10,000 processes is smaller
 _MOST_SEGMENTS = 1024
@@ -200,7 +199,10 @@ def read_region(path: Path) -> RegionView | None:
         BadRegion: the file is something else, of another version, or damaged.
         OSError: it cannot be read.
     """
-    data = _read_file(path)
+    try:
+        data = read_untrusted(path, most_bytes=_MOST_BYTES, what="region")
+    except Untrustworthy as err:
+        raise BadRegion(file=err.file, problem=err.problem) from err
     if data is None:
         return None
     described = layout()
@@ -219,24 +221,6 @@ def read_region(path: Path) -> RegionView | None:
         known = described.constants["version_major"]
         raise BadRegion(file=str(path), problem=f"has layout version {version[0]}.{version[1]}; known is {known}")
     return _Contents(data, described, _shape(data, described, str(path))).view()
-
-
-def _read_file(path: Path) -> bytes | None:
-    """Everything in the file; None when there is none. Never waits on a pipe and follows no link."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return None
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise BadRegion(file=str(path), problem="is not a regular file")
-        if found.st_size > _MOST_BYTES:
-            raise BadRegion(file=str(path), problem=f"has {found.st_size} bytes; a region has at most {_MOST_BYTES}")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(found.st_size)
-    finally:
-        os.close(descriptor)
 
 
 def _shape(data: bytes, described: Layout, file: str) -> _Shape:
