@@ -20,7 +20,15 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--library", required=True, type=Path, help="libhami_nvidia.so")
     parser.add_argument("--fakes", required=True, type=Path, help="folder of the driver's test doubles")
     parser.add_argument("--machine", required=True, type=Path, help="machine JSON")
-    parser.add_argument("--memory-mib", type=int, help="memory limit of every device; none without it")
+    parser.add_argument(
+        "--memory-mib",
+        type=int,
+        nargs="*",
+        default=[],
+        help="memory limit of each device; the last counts for the rest",
+    )
+    parser.add_argument("--only", type=int, help="leave every device but this one out of the share")
+    parser.add_argument("--by-environment", action="store_true", help="limits in HAMi's environment variables, no file")
     parser.add_argument("--core-percent", type=int, default=0, help="core limit of every device; 0: none")
     parser.add_argument("--policy", default="default", help="core policy")
     parser.add_argument("--oversubscribe", action="store_true")
@@ -31,20 +39,27 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def uuids(arguments: argparse.Namespace) -> list[str]:
+    """What can be given away on the machine: its cards, or their instances, in its order."""
+    found: list[str] = []
+    for device in json.loads(arguments.machine.read_text(encoding="utf-8"))["devices"]:
+        instances = (device.get("mig") or {}).get("instances") or []
+        found += [instance["uuid"] for instance in instances] or [device["uuid"]]
+    return found
+
+
 def limits_text(arguments: argparse.Namespace, folder: Path) -> str:
     """Render the limits file that a host would write for the whole machine."""
-    machine = json.loads(arguments.machine.read_text(encoding="utf-8"))
     lines = [
         "hami-limits 1",
         f"region {folder / 'region'}",
         f"core-policy {arguments.policy}",
         f"oversubscribe {'yes' if arguments.oversubscribe else 'no'}",
     ]
-    memory = "" if arguments.memory_mib is None else f" memory_mib={arguments.memory_mib}"
-    for device in machine["devices"]:
-        instances = (device.get("mig") or {}).get("instances") or []
-        uuids = [instance["uuid"] for instance in instances] or [device["uuid"]]
-        lines += [f"device {uuid}{memory} core_percent={arguments.core_percent}" for uuid in uuids]
+    for index, uuid in enumerate(uuids(arguments)):
+        if arguments.only in (None, index):
+            memory = "".join(f" memory_mib={mib}" for mib in arguments.memory_mib[: index + 1][-1:])
+            lines.append(f"device {uuid}{memory} core_percent={arguments.core_percent}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -62,11 +77,19 @@ def environment(arguments: argparse.Namespace, folder: Path) -> dict[str, str]:
     variables["ASAN_OPTIONS"] = f"verify_asan_link_order=0:{variables.get('ASAN_OPTIONS', '')}"
     if not arguments.no_preload:
         variables["LD_PRELOAD"] = str(arguments.library.resolve())
-    if not arguments.no_preload and not arguments.no_limits:
+    if arguments.by_environment:
+        for index, mib in enumerate(arguments.memory_mib):
+            variables[f"CUDA_DEVICE_MEMORY_LIMIT_{index}"] = f"{mib}m"
+        variables["CUDA_DEVICE_MEMORY_SHARED_CACHE"] = str(folder / "region")
+    elif not arguments.no_preload and not arguments.no_limits:
         limits = folder / "limits"
         limits.write_text(limits_text(arguments, folder), encoding="utf-8")
         variables["HAMI_LIMITS_FILE"] = str(limits)
-    variables.update(pair.split("=", 1) for pair in arguments.env)
+    # "{uuid1}" stands for the second device's.
+    known = {f"uuid{index}": uuid for index, uuid in enumerate(uuids(arguments))}
+    for pair in arguments.env:
+        name, value = pair.split("=", 1)
+        variables[name] = value.format(**known)
     return variables
 
 
