@@ -21,18 +21,21 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 WELL_KNOWN = Path(protoc.__file__).parent / "_proto"
+KUBELET = ("hami_core/node/api/v1beta1/deviceplugin.proto", "hami_core/node/api/v1/podresources.proto")
 GO_MODULE = ROOT / "examples" / "embed" / "go"
 GO_PACKAGE = "example.com/hami-embed/fitv1"
 GO_TOOLS = ("protoc-gen-go", "protoc-gen-go-grpc")
 
 
 def python(out: Path) -> None:
-    """Write `hami_core/rpc/fit/v1/fit_pb2*.py` and `.pyi` under `out`."""
+    """Write `hami_core/rpc/fit/v1/fit_pb2*.py`, kubelet's APIs under `hami_core/node/api`, and `.pyi`, under `out`."""
     # The virtual path in front of "=" is the Python package, so the generated imports are right as they come.
     run(
         f"-Ihami_core/rpc={ROOT / 'proto' / 'hami'}",
+        f"-Ihami_core/node/api={ROOT / 'proto' / 'kubelet'}",
         *(f"--{plugin}_out={out}" for plugin in ("python", "grpc_python", "mypy", "mypy_grpc")),
         "hami_core/rpc/fit/v1/fit.proto",
+        *KUBELET,
     )
 
 

@@ -65,7 +65,7 @@ def look_at(machine: Machine, registry: Registry, vendor: str | None = None) -> 
             continue
         if report.driver is None and report.missing:
             missing[name] = report.missing
-        cards += _cards(report, registry)
+        cards += cards_of(report, registry)
     return Sight(machine=machine, cards=tuple(cards), missing=missing, failed=failed)
 
 
@@ -76,7 +76,12 @@ def _told(machine: Machine, registry: Registry) -> ProbeReport | None:
     return read_machine(machine.file).report()
 
 
-def _cards(report: ProbeReport, registry: Registry) -> list[Card]:
+def cards_of(report: ProbeReport, registry: Registry) -> list[Card]:
+    """The cards of a report, by index.
+
+    Raises:
+        ProbeFailed: a card that belongs to none of the vendor's families.
+    """
     made = []
     for probed in sorted(report.devices, key=lambda found: (found.index, found.uuid)):
         device = Device(

@@ -38,3 +38,8 @@ def decode_handshake(text: str) -> Handshake:
 def encode_request(now: datetime) -> str:
     """Encode the question; `now` in the wall clock of the process that will read it back."""
     return f"{_ASKING}_{now.strftime(_LAYOUT)}"
+
+
+def encode_answer(now: datetime) -> str:
+    """Encode a living plugin's answer."""
+    return f"Reported_{now.strftime(_LAYOUT)}"

@@ -1,0 +1,152 @@
+"""The node agent: discovery, registration, device plugins and cleanup, each going on whatever happens to the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hami_core.errors import ApiFailed, HamiError
+from hami_core.kube.events import Events
+from hami_core.node.allocating import AllocatingBinder
+from hami_core.node.binder import Binder, Host
+from hami_core.node.cleanup import clean
+from hami_core.node.discovery import Discovery
+from hami_core.node.furnishing import Furnisher
+from hami_core.node.ids import Replica, replicas
+from hami_core.node.late import LateBinder
+from hami_core.node.plugin import DevicePlugin
+from hami_core.node.registration import Registration
+from hami_core.node.serving import PluginServer
+from hami_core.node.settings import BindingMode
+from hami_core.packaged import NotInstalled
+from hami_core.wire.cordon import cordoned
+
+if TYPE_CHECKING:
+    from hami_core.kube.api import ApiServer
+    from hami_core.node.settings import NodeSettings
+    from hami_core.registry import LoadedFamily, Registry
+
+COMPONENT = "hami-node-agent"
+
+_log = logging.getLogger(__name__)
+
+
+class NodeAgent:
+    """One process a node, for all vendors whose plugins allocate.
+
+    Args:
+        api: the server.
+        registry: the vendors.
+        settings: how the agent was set up.
+        environ: of the probes (a simulated machine's, say); None means this process's.
+    """
+
+    def __init__(
+        self, api: ApiServer, registry: Registry, settings: NodeSettings, *, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.discovery = Discovery(registry, settings, environ=environ)
+        self.furnisher = Furnisher(registry, settings)
+        self.servers: dict[str, PluginServer] = {}
+        self._api = api
+        self._registry = registry
+        self._settings = settings
+        self._events = Events(api, component=COMPONENT)
+        self._plugins: dict[str, DevicePlugin] = {}
+        self._host = Host(
+            api=api,
+            events=self._events,
+            registry=registry,
+            settings=settings,
+            discovery=self.discovery,
+            furnisher=self.furnisher,
+        )
+        self._registration = Registration(api, settings.node, registry, late=settings.binding is BindingMode.LATE)
+        self._refreshed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._events.run())
+            group.create_task(self._refresh_for_ever(group))
+            group.create_task(self._clean_for_ever())
+
+    async def refresh(self) -> None:
+        """Look at the cards, say on the node what they are, and tell kubelet."""
+        await self.discovery.look()
+        try:
+            node = await self._registration.sync(self.discovery.devices)
+            if self.discovery.cordon(cordoned(node.annotations)):
+                await self._registration.sync(self.discovery.devices)
+        except ApiFailed as err:
+            _log.warning("the node's annotations stay as they are: %s", err)
+        for plugin in self._plugins.values():
+            plugin.changed()
+
+    async def _refresh_for_ever(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            await self.refresh()
+            for loaded in self._registry.families.values():
+                name = loaded.family.name
+                if loaded.allocate is not None and name not in self._plugins and self.discovery.of_family(name):
+                    self._install(loaded)
+                    self._plugins[name] = DevicePlugin(self._binder(loaded), partial(self._replicas, name))
+                    self.servers[name] = PluginServer(self._plugins[name], self._settings.paths.plugins)
+                    group.create_task(self.servers[name].run())
+            self._refreshed.set()
+            await asyncio.sleep(self._settings.refresh_s)
+
+    def _install(self, loaded: LoadedFamily) -> None:
+        """Put the library in place before the first container wants it, so that what is wrong is said early."""
+        try:
+            self.furnisher.library(loaded)
+        except (NotInstalled, OSError) as err:
+            _log.error("%s: containers that share cards will be refused: %s", loaded.family.name, err)
+
+    def _binder(self, loaded: LoadedFamily) -> Binder:
+        late = self._settings.binding is BindingMode.LATE
+        return LateBinder(self._host, loaded) if late else AllocatingBinder(self._host, loaded)
+
+    def _replicas(self, family: str) -> tuple[Replica, ...]:
+        return replicas(self.discovery.of_family(family), numa=self._settings.numa)
+
+    async def _clean_for_ever(self) -> None:
+        await self._refreshed.wait()
+        while True:
+            try:
+                await self.clean()
+            except (HamiError, OSError) as err:
+                _log.warning("nothing is cleaned up now: %s", err)
+            await asyncio.sleep(self._settings.refresh_s)
+
+    async def clean(self) -> int:
+        """Remove what pods had that are gone; how many folders. Raises HamiError where that cannot be known."""
+        keep = set()
+        for loaded in self._registry.families.values():
+            with contextlib.suppress(NotInstalled):
+                library = None if loaded.allocate is None else self.furnisher.library(loaded)
+                keep |= set() if library is None else {str(library.parent)}
+        files, paths = self.furnisher.files, self._settings.paths
+        return await clean(self._api, files, paths, self._settings.node, keep=keep)
+
+
+async def work_until_signalled(work: Callable[[], Awaitable[None]]) -> None:
+    """Run until SIGTERM or SIGINT; containers keep what they have, and a new agent finds it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    running = asyncio.ensure_future(work())
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait([running, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not running.done():
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        return
+    await running

@@ -1,0 +1,1 @@
+"""Generated code of kubelet's own APIs: `make proto` writes it anew."""

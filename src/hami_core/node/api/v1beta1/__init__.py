@@ -1,0 +1,1 @@
+"""Generated code of kubelet's device plugin API."""

@@ -1,0 +1,101 @@
+"""From kubelet's ids to a container's share: what both ways of binding have in common."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from hami_core.errors import ApiFailed, HamiError
+from hami_core.kube.api import pod_path
+from hami_core.kube.events import PodRef
+from hami_core.kube.records import decode_object
+from hami_core.node import cdi
+from hami_core.node.assignment import Refused
+from hami_core.node.holder import Holder, holders_of, read_holders
+from hami_core.node.ids import cdi_device
+from hami_core.objects import PodFacts, read_pod
+
+if TYPE_CHECKING:
+    from hami_core.kube.api import ApiServer
+    from hami_core.kube.events import Events
+    from hami_core.node.api.v1beta1.deviceplugin_pb2 import ContainerAllocateResponse
+    from hami_core.node.discovery import Discovery
+    from hami_core.node.furnishing import Furnisher
+    from hami_core.node.settings import NodeSettings
+    from hami_core.registry import LoadedFamily, Registry
+
+REFUSED = "DevicesRefused"
+
+_NOT_FOUND = 404
+_log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class Host:
+    """What binders work with; one for all families of a node."""
+
+    api: ApiServer
+    events: Events
+    registry: Registry
+    settings: NodeSettings
+    discovery: Discovery
+    furnisher: Furnisher
+
+    async def pod(self, namespace: str, name: str) -> PodFacts | None:
+        """The pod as the API server has it now; None where there is none. Raises ApiFailed."""
+        try:
+            return read_pod(decode_object(await self.api.get(pod_path(namespace, name))))
+        except ApiFailed as err:
+            if err.status == _NOT_FOUND:
+                return None
+            raise
+
+    async def holder(self, resource: str, ids: frozenset[str]) -> tuple[Holder, PodFacts]:
+        """The one container that holds exactly these ids, and its pod.
+
+        kubelet lists a pod that ended until it has forgotten it, and gives its ids out again meanwhile: such pods do
+        not count.
+
+        Raises:
+            KubeletSilent: pod-resources does not answer.
+            ApiFailed: the API server does not answer.
+            Refused: nobody holds these ids, or more than one does.
+        """
+        found = []
+        for holder in holders_of(await read_holders(self.settings.paths.pod_resources), resource, ids):
+            pod = await self.pod(holder.namespace, holder.pod)
+            if pod is not None and not pod.finished and pod.node_name in ("", self.settings.node):
+                found.append((holder, pod))
+        if len(found) == 1:
+            return found[0]
+        who = " and ".join(holder.where for holder, _ in found) or "nobody"
+        raise Refused(f"{who} holds {', '.join(sorted(ids))} of {resource} by kubelet's books; one container must")
+
+    def refuse(self, resource: str, ids: frozenset[str], pod: PodFacts | None, problem: HamiError) -> None:
+        """Take back what a refused container could be given by, and tell its owner."""
+        device = cdi_device(resource, ids)
+        cdi.withdraw(self.settings.paths.cdi, device)
+        _log.warning("refused: %s", problem)
+        if pod is not None:
+            about = PodRef(namespace=pod.namespace, name=pod.name, uid=pod.uid)
+            self.events.say(about, REFUSED, str(problem), decision=device, warning=True)
+
+
+class Binder(Protocol):
+    """One family's answer to kubelet. Both raise HamiError where nothing must be handed out."""
+
+    @property
+    def loaded(self) -> LoadedFamily:
+        """The family."""
+        ...
+
+    async def allocate(self, asked: Sequence[frozenset[str]]) -> list[ContainerAllocateResponse]:
+        """Answer Allocate: one response for each container's ids."""
+        ...
+
+    async def start(self, ids: frozenset[str]) -> None:
+        """Answer PreStartContainer: return when the container with these ids may be created."""
+        ...

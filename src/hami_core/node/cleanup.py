@@ -1,0 +1,90 @@
+"""Taking back what containers had, when their pod is gone and never before."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hami_core.kube.api import path_of
+from hami_core.kube.records import Meta
+from hami_core.node import cdi
+from hami_core.node.holder import read_holders
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from hami_core.kube.api import ApiServer
+    from hami_core.node.files import NodeFiles
+    from hami_core.node.settings import NodePaths
+
+_PODS = path_of("api", "v1", "pods")
+_PAGE = "500"
+_log = logging.getLogger(__name__)
+
+
+class _Pod(msgspec.Struct, kw_only=True):
+    metadata: Meta
+
+
+class _ListMeta(msgspec.Struct, kw_only=True, frozen=True, rename={"next": "continue"}):
+    next: str = ""
+
+
+class _Page(msgspec.Struct, kw_only=True):
+    metadata: _ListMeta = _ListMeta()
+    items: list[_Pod] | None = None
+
+
+async def pods_on(api: ApiServer, node: str) -> dict[str, tuple[str, str]]:
+    """Namespace and name of every pod of a node that still exists, by uid. Raises ApiFailed."""
+    params = {"fieldSelector": f"spec.nodeName={node}", "limit": _PAGE}
+    found: dict[str, tuple[str, str]] = {}
+    while True:
+        page = msgspec.json.decode(await api.get(_PODS, params), type=_Page)
+        found |= {pod.metadata.uid: (pod.metadata.namespace, pod.metadata.name) for pod in page.items or ()}
+        if not page.metadata.next:
+            return found
+        params = params | {"continue": page.metadata.next}
+
+
+async def clean(api: ApiServer, files: NodeFiles, paths: NodePaths, node: str, *, keep: Collection[str]) -> int:
+    """Remove the files of pods that neither the API server nor kubelet knows any more; how many folders went.
+
+    Both must have answered: a container can outlive its pod object while kubelet ends it. Folders are listed first,
+    so one that is made meanwhile, for a pod that the lists do not have yet, is not looked at.
+
+    Args:
+        api: the server.
+        files: what there is.
+        paths: where kubelet answers, and where specs are.
+        node: this node.
+        keep: library versions to keep even if nobody uses them.
+
+    Raises:
+        ApiFailed: the API server does not answer; nothing was removed.
+        KubeletSilent: kubelet does not answer; nothing was removed.
+    """
+    records = list(files.records())
+    living = await pods_on(api, node)
+    running = {(holder.namespace, holder.pod) for holder in await read_holders(paths.pod_resources)}
+    names = set(living.values())
+    gone = [
+        record
+        for record in records
+        if record.uid not in living
+        # A pod of the same name that the API server does know is another one: then kubelet means that.
+        and ((record.namespace, record.pod) not in running or (record.namespace, record.pod) in names)
+    ]
+    for record in gone:
+        if record.cdi_device:
+            cdi.withdraw(paths.cdi, record.cdi_device, pod_uid=record.uid)
+        await asyncio.to_thread(files.remove, record)
+        _log.info(
+            "pod %s/%s is gone; removed what its container %s had", record.namespace, record.pod, record.container
+        )
+    for version in await asyncio.to_thread(files.prune, keep):
+        _log.info("removed %s, which no container uses any more", version)
+    return len(gone)

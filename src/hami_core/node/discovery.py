@@ -1,0 +1,167 @@
+"""What cards this node has: every vendor's probe, its last answer, and the health that follows from all answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+
+from hami_core.errors import ProbeFailed
+from hami_core.local.sight import cards_of
+from hami_core.node.health import GOOD, VANISHED, Condition, Health, Kind, Sighting
+from hami_core.probing import probe_vendor
+
+if TYPE_CHECKING:
+    from hami_core.behaviour import ProbeReport
+    from hami_core.local.sight import Card
+    from hami_core.model import Device
+    from hami_core.node.settings import NodeSettings
+    from hami_core.registry import Registry
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """A card whose health is another one now."""
+
+    uuid: str
+    before: Condition
+    health: Health
+
+
+class Discovery:
+    """The node's cards as last known. A failed probe changes no inventory: unknown is not zero.
+
+    Args:
+        registry: the vendors; those whose own device plugin allocates are not looked at.
+        settings: how cards are split and scaled, and the health rules.
+        environ: of the probes' children (a simulated machine's, say); None means this process's.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        settings: NodeSettings,
+        *,
+        environ: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.health: dict[str, Health] = {}
+        self.problems: dict[str, str] = {}
+        self._registry = registry
+        self._settings = settings
+        self._environ = environ
+        self._clock = clock
+        self._cards: dict[str, dict[str, Card]] = {}
+
+    @property
+    def vendors(self) -> tuple[str, ...]:
+        """Vendors that this agent allocates for, sorted."""
+        served = {item.family.vendor for item in self._registry.families.values() if item.allocate is not None}
+        return tuple(sorted(served))
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Every card ever seen since the start, scaled, with its health; by family, index and uuid."""
+        cards = [card for known in self._cards.values() for card in known.values()]
+        devices = [self._registered(card) for card in cards]
+        return tuple(sorted(devices, key=lambda device: (device.family, device.index, device.uuid)))
+
+    def of_family(self, family: str) -> tuple[Device, ...]:
+        """The cards of one family."""
+        return tuple(device for device in self.devices if device.family == family)
+
+    async def look(self) -> tuple[Change, ...]:
+        """Probe every vendor once; returns whose health changed."""
+        reports = await asyncio.gather(*(asyncio.to_thread(self._probe, vendor) for vendor in self.vendors))
+        changes: list[Change] = []
+        for vendor, report in zip(self.vendors, reports, strict=True):
+            changes += self._take(vendor, report)
+        return tuple(changes)
+
+    def see(self, uuid: str, sighting: Sighting) -> Change | None:
+        """Count what was seen of one card; None where its health stays as it is, or the card is unknown."""
+        if not any(uuid in known for known in self._cards.values()):
+            return None
+        before = self.health.get(uuid, Health())
+        after = before.see(sighting, self._clock(), self._settings.health)
+        return self._keep(uuid, before, after)
+
+    def cordon(self, uuids: frozenset[str]) -> tuple[Change, ...]:
+        """Take these cards out of service, and put all others back."""
+        found = (
+            self._keep(uuid, health, health.cordon(cordoned=uuid in uuids))
+            for uuid, health in sorted(self.health.items())
+        )
+        return tuple(_some(found))
+
+    def _probe(self, vendor: str) -> ProbeReport | ProbeFailed | None:
+        try:
+            return probe_vendor(self._registry, vendor, environ=self._environ)
+        except ProbeFailed as err:
+            return err
+
+    def _take(self, vendor: str, report: ProbeReport | ProbeFailed | None) -> list[Change]:
+        known = self._cards.setdefault(vendor, {})
+        if report is None:
+            return []
+        if isinstance(report, ProbeFailed) or (report.driver is None and known):
+            problem = str(report) if isinstance(report, ProbeFailed) else report.missing
+            self._complain(vendor, problem)
+            doubt = Sighting(kind=Kind.DOUBT, note=problem)
+            return _some(self.see(uuid, doubt) for uuid in sorted(known))
+        if self.problems.pop(vendor, None):
+            _log.info("the probe of %s works again", vendor)
+        try:
+            cards = {card.device.uuid: card for card in cards_of(report, self._registry)}
+        except ProbeFailed as err:
+            self._complain(vendor, str(err))
+            return []
+        known.update(cards)
+        return _some(self.see(uuid, _judged(cards.get(uuid))) for uuid in sorted(known))
+
+    def _complain(self, vendor: str, problem: str) -> None:
+        if self.problems.get(vendor) != problem:
+            _log.warning("%s; its cards stay as they were known", problem)
+        self.problems[vendor] = problem
+
+    def _keep(self, uuid: str, before: Health, after: Health) -> Change | None:
+        self.health[uuid] = after
+        if before.condition is after.condition:
+            return None
+        _log.warning("card %s is %s, was %s: %s", uuid, after.condition, before.condition, after.note or "no complaint")
+        return Change(uuid=uuid, before=before.condition, health=after)
+
+    def _registered(self, card: Card) -> Device:
+        settings, device = self._settings, card.device
+        partitioned = device.mode == "mig"  # partitions have sizes of their own
+        return attrs.evolve(
+            device,
+            model=_word_first(device.model, device.family),
+            memory_mib=device.memory_mib if partitioned else int(device.memory_mib * settings.memory_scaling),
+            core_units=device.core_units if partitioned else int(device.core_units * settings.core_scaling),
+            slots=settings.split_count,
+            profiles=card.probed.profiles,
+            healthy=self.health.get(device.uuid, Health()).usable and device.memory_mib > 0,
+        )
+
+
+def _judged(card: Card | None) -> Sighting:
+    if card is None:
+        return VANISHED
+    return GOOD if card.probed.healthy else Sighting(kind=Kind.FAULT, note=card.probed.health_note)
+
+
+def _word_first(model: str, family: str) -> str:
+    """The model as HAMi's device plugins register it: the family's word comes first, once."""
+    return model if model.startswith(family) else f"{family}-{model}"
+
+
+def _some(found: Iterable[Change | None]) -> list[Change]:
+    return [change for change in found if change is not None]

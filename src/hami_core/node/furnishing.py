@@ -1,0 +1,118 @@
+"""Everything one container needs to use its share: folder, limits file, library, and the edits that name them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from hami_core.behaviour import AllocationContext, ContainerEdits, Mount
+from hami_core.isolation.limits import limits_of
+from hami_core.node.files import PRELOAD, NodeFiles, Record
+from hami_core.packaged import package_of, packaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hami_core.model import Device
+    from hami_core.node.assignment import Assignment
+    from hami_core.node.settings import NodeSettings
+    from hami_core.registry import LoadedFamily, Registry
+
+_PRELOAD_FILE = "/etc/ld.so.preload"
+_MOST_PRIORITY = 1
+
+
+class Furnisher:
+    """Makes the files of containers.
+
+    Args:
+        registry: the families, with their libraries.
+        settings: how cards are shared here.
+    """
+
+    def __init__(self, registry: Registry, settings: NodeSettings) -> None:
+        self.files = NodeFiles(settings.paths.files)
+        self._registry = registry
+        self._settings = settings
+
+    def furnish(self, assignment: Assignment, devices: Iterable[Device], *, cdi_device: str) -> ContainerEdits:
+        """Make a container's files and return its edits. Doing it again changes nothing but the limits' inode.
+
+        Raises:
+            NotInstalled: the vendor's isolation library is missing.
+            OSError: the files cannot be written.
+        """
+        loaded = self._registry.family(assignment.family)
+        assert loaded.allocate is not None, "only families that allocate here are served"
+        here = {device.uuid: device for device in devices}
+        untouched = self._untouched(assignment, here)
+        library = None if untouched else self.library(loaded)
+        record = Record(
+            namespace=assignment.pod.namespace,
+            pod=assignment.pod.name,
+            uid=assignment.pod.uid,
+            container=assignment.container.name,
+            family=assignment.family,
+            cdi_device=cdi_device,
+            library="" if library is None else str(library.parent),
+        )
+        folder = self.files.make(record)
+        context = AllocationContext(
+            shares=assignment.shares,
+            devices=here,
+            limits_file=folder.limits,
+            region_file=folder.region,
+            priority=self._priority(loaded, assignment),
+            core_policy=self._settings.core_policy,
+            oversubscribe=self._settings.oversubscribe,
+            settings={} if library is None else {"library": library},
+        )
+        edits = loaded.allocate(context)
+        if untouched:
+            return _visible_only(edits, loaded)
+        limits_of(context).write(folder.limits)
+        return attrs.evolve(edits, mounts=self._mounts(edits, folder.path, folder.limits, library))
+
+    def library(self, loaded: LoadedFamily) -> Path | None:
+        """The isolation library of a family, in place on the host; None for a family that has none.
+
+        Raises:
+            NotInstalled: it should be in the vendor's package and is not.
+            OSError: it cannot be put in place.
+        """
+        isolation = loaded.family.isolation
+        if isolation is None:
+            return None
+        return self.files.install(loaded.family.vendor, packaged(package_of(loaded, self._registry), isolation.library))
+
+    def _mounts(self, edits: ContainerEdits, folder: Path, limits: Path, library: Path | None) -> tuple[Mount, ...]:
+        """The edits' mounts, with the folder in the place of the limits file.
+
+        A mounted file stays the one it was when another is renamed over it; through the folder new limits are seen.
+        """
+        whole = Mount(host_path=str(folder), container_path=str(folder))
+        kept = tuple(mount for mount in edits.mounts if mount.container_path != str(limits))
+        if library is None:
+            return (whole, *kept)
+        return (whole, *kept, Mount(host_path=str(library.parent / PRELOAD), container_path=_PRELOAD_FILE))
+
+    def _untouched(self, assignment: Assignment, here: Mapping[str, Device]) -> bool:
+        """Whether the container holds all of its cards, so that there is nobody to protect from it."""
+        if not self._settings.whole_device_untouched or self._settings.oversubscribe:
+            return False
+        return all(share.memory_mib >= here[share.uuid].memory_mib for share in assignment.shares)
+
+    def _priority(self, loaded: LoadedFamily, assignment: Assignment) -> int | None:
+        asked = str(assignment.container.asked(loaded.family.resources.priority) or "")
+        return min(int(asked), _MOST_PRIORITY) if asked.isascii() and asked.isdigit() else None
+
+
+def _visible_only(edits: ContainerEdits, loaded: LoadedFamily) -> ContainerEdits:
+    """What shows the cards, without what holds to a share of them."""
+    isolation = loaded.family.isolation
+    if isolation is None:
+        return edits
+    names = {isolation.visible_env, isolation.runtime_env}
+    return attrs.evolve(edits, env={name: value for name, value in edits.env.items() if name in names}, mounts=())

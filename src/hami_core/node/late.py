@@ -1,0 +1,79 @@
+"""Late binding: Allocate promises a CDI name, and what the name stands for is written when the container starts.
+
+kubelet's Allocate does not say which pod it is for. Its pod-resources do, but not before the pod is admitted;
+PreStartContainer comes after that and before the container is created. So nothing has to be guessed, no two pods need
+to wait for each other, and an agent that is killed in between has nothing to remember.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from hami_core.errors import ApiFailed
+from hami_core.node import cdi
+from hami_core.node.api.v1beta1.deviceplugin_pb2 import CDIDevice, ContainerAllocateResponse
+from hami_core.node.assignment import Refused, check_cards, read_assignment
+from hami_core.node.binder import Host
+from hami_core.node.ids import CDI_KIND, cdi_device
+from hami_core.node.phases import mark_allocated
+from hami_core.objects import PodFacts
+from hami_core.registry import LoadedFamily
+
+_log = logging.getLogger(__name__)
+
+
+class LateBinder:
+    """Binds one family late.
+
+    Args:
+        host: the node.
+        loaded: the family.
+    """
+
+    def __init__(self, host: Host, loaded: LoadedFamily) -> None:
+        self.loaded = loaded
+        self._host = host
+
+    async def allocate(self, asked: Sequence[frozenset[str]]) -> list[ContainerAllocateResponse]:
+        """A CDI name for each container, made from its ids."""
+        resource = self.loaded.family.resources.count
+        return [
+            ContainerAllocateResponse(cdi_devices=[CDIDevice(name=f"{CDI_KIND}={cdi_device(resource, ids)}")])
+            for ids in asked
+        ]
+
+    async def start(self, ids: frozenset[str]) -> None:
+        """Find out whose ids these are, and write what they stand for.
+
+        Raises:
+            Refused: assignment and kubelet's books do not agree; an event says so.
+            KubeletSilent, ApiFailed: cannot be known now; kubelet tries again.
+            OSError: the files cannot be written.
+        """
+        resource = self.loaded.family.resources.count
+        pod: PodFacts | None = None
+        try:
+            holder, pod = await self._host.holder(resource, ids)
+            await self._furnish(pod, holder.container, ids)
+        except Refused as err:
+            self._host.refuse(resource, ids, pod, err)
+            raise
+
+    async def _furnish(self, pod: PodFacts, container: str, ids: frozenset[str]) -> None:
+        host, family = self._host, self.loaded.family
+        assignment = read_assignment(
+            pod, container, family, count=len(ids), node=host.settings.node, registry=host.registry
+        )
+        devices = host.discovery.of_family(family.name)
+        check_cards(assignment, devices)
+        device = cdi_device(family.resources.count, ids)
+        edits = await asyncio.to_thread(host.furnisher.furnish, assignment, devices, cdi_device=device)
+        cdi.write(host.settings.paths.cdi, device, edits, pod_uid=pod.uid)
+        _log.info("%s: %s", assignment.where, ", ".join(share.uuid for share in assignment.shares))
+        try:
+            await mark_allocated(host.api, host.registry, assignment)
+        except ApiFailed as err:
+            # The phase is for those who look on: the container has what it needs.
+            _log.warning("%s: the phase of its binding was not written: %s", assignment.where, err)

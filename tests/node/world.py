@@ -1,0 +1,180 @@
+"""A node: a fake kubelet, a fake API server, a simulated machine, and the agent between them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+import hami_nvidia
+from hami_core.fit import Fleet
+from hami_core.inventory import read_inventory
+from hami_core.kube.api import ApiServer
+from hami_core.node.agent import NodeAgent
+from hami_core.node.cdi import spec_file
+from hami_core.node.health import HealthRules
+from hami_core.node.ids import CDI_KIND
+from hami_core.node.settings import BindingMode, NodePaths, NodeSettings
+from hami_core.objects import read_node, read_pod
+from hami_core.packaged import packaged
+from hami_core.placement import bind_annotations, placement_annotations
+from hami_core.registry import Registry, load_registry
+from hami_core.requests import pod_request
+from hami_core.score import builtin
+from hami_core.testing.kubelet import Admitted, FakeKubelet
+from tests.kube.fake_api import FakeApi, fake_api, until
+
+ROOT = Path(__file__).resolve().parents[2]
+GPU = "nvidia.com/gpu"
+NODE = "/api/v1/nodes/n1"
+Object = dict[str, Any]
+
+
+def pod_at(name: str) -> str:
+    return f"/api/v1/namespaces/team/pods/{name}"
+
+
+def container(name: str, memory_mib: int = 6000, gpus: int = 1) -> Object:
+    limits = {GPU: str(gpus), "nvidia.com/gpumem": str(memory_mib)} if gpus else {}
+    return {"name": name, "resources": {"limits": limits}}
+
+
+@attrs.define
+class World:
+    """What a test holds in its hands."""
+
+    folder: Path
+    kubelet: FakeKubelet
+    cluster: FakeApi
+    api: ApiServer
+    registry: Registry
+    environ: dict[str, str]
+    settings: NodeSettings
+    agent: NodeAgent = attrs.field(init=False)
+    work: asyncio.Task[None] | None = None
+
+    async def start(self, **changes: Any) -> None:
+        """Start an agent, and wait until kubelet has devices of it."""
+        self.agent = NodeAgent(self.api, self.registry, attrs.evolve(self.settings, **changes), environ=self.environ)
+        self.work = asyncio.create_task(self.agent.run())
+        await until(lambda: "Healthy" in self.kubelet.devices(GPU).values(), patience_s=30)
+
+    async def kill(self) -> None:
+        """End the agent without a word, as kill -9 would: nothing that it might do at its end is waited for."""
+        assert self.work is not None
+        self.work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.work
+
+    async def place(self, name: str, *containers: Object, init: tuple[Object, ...] = ()) -> Object:
+        """A pod that the scheduler decided on and bound, by what the node says of itself."""
+        item: Object = {
+            "kind": "Pod",
+            "metadata": {"namespace": "team", "name": name, "uid": f"uid-{name}", "annotations": {}},
+            "spec": {"containers": list(containers), "initContainers": list(init), "nodeName": "n1"},
+            "status": {"phase": "Pending"},
+        }
+        node = read_inventory(read_node(self.cluster.item(NODE)), self.registry)
+        fleet = Fleet(self.registry)
+        fleet.upsert_node(node.node, node.devices)
+        request = pod_request(read_pod(item), self.registry)
+        best = fleet.decide(request).best
+        assert best is not None
+        devices = {device.uuid: device for device in node.devices}
+        now_ns = time.time_ns()
+        told = placement_annotations(best.placement, request, self.registry, devices, now_ns=now_ns)
+        item["metadata"]["annotations"] = {**told, **bind_annotations(now_ns)}
+        return await self.cluster.put(pod_at(name), item)
+
+    async def remove(self, name: str) -> None:
+        await self.cluster.delete(pod_at(name))
+        self.kubelet.forget("team", name)
+
+    def spec(self, admitted: Admitted) -> Path:
+        """The file of the CDI device that a container was promised."""
+        (device,) = admitted.response.cdi_devices
+        kind, _, name = device.name.partition("=")
+        assert kind == CDI_KIND
+        return spec_file(self.settings.paths.cdi, name)
+
+    def edits(self, admitted: Admitted) -> Object:
+        spec = json.loads(self.spec(admitted).read_text())
+        (device,) = spec["devices"]
+        edits: Object = device["containerEdits"]
+        return edits
+
+    def seen_inside(self, admitted: Admitted) -> list[int]:
+        """MiB of each card, as a process sees them that has what the spec says of the container."""
+        edits = self.edits(admitted)
+        environ = dict(entry.partition("=")[::2] for entry in edits["env"])
+        mounts = {mount["containerPath"]: mount["hostPath"] for mount in edits.get("mounts", ())}
+        preload = Path(mounts["/etc/ld.so.preload"]).read_text().strip() if mounts else ""
+        code = (
+            "import os, pynvml as n; n.nvmlInit(); handles = [n.nvmlDeviceGetHandleByUUID(uuid.encode()) "
+            "for uuid in os.environ['NVIDIA_VISIBLE_DEVICES'].split(',')]; "
+            "print([n.nvmlDeviceGetMemoryInfo(h).total >> 20 for h in handles])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**self.environ, **environ, "LD_PRELOAD": preload},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        seen: list[int] = json.loads(done.stdout)
+        return seen
+
+
+@contextlib.asynccontextmanager
+async def world(folder: Path, machine: str = "a40x2", **settings: Any) -> AsyncIterator[World]:
+    """A node without an agent yet."""
+    native = {"HAMI_NATIVE_DIR": os.environ["HAMI_NATIVE_DIR"]}
+    kubelet = FakeKubelet(folder / "k")
+    paths = NodePaths(
+        plugins=kubelet.plugins, pod_resources=kubelet.pod_resources, cdi=folder / "cdi", files=folder / "hami"
+    )
+    environ = {
+        **os.environ,
+        **native,
+        "LD_LIBRARY_PATH": str(packaged("hami_nvidia", "lib/fake", native)),
+        "HAMI_FAKE_MACHINE": str(packaged("hami_nvidia", f"machines/{machine}.json")),
+        "HAMI_FAKE_STATE": str(folder / "driver-state"),
+    }
+    async with fake_api() as (cluster, api):
+        await cluster.put(NODE, {"kind": "Node", "metadata": {"name": "n1", "annotations": {}}})
+        await kubelet.start()
+        made = World(
+            folder=folder,
+            kubelet=kubelet,
+            cluster=cluster,
+            api=api,
+            registry=load_registry(plugins=[hami_nvidia, builtin]),
+            environ=environ,
+            settings=NodeSettings(
+                node="n1",
+                paths=paths,
+                refresh_s=settings.pop("refresh_s", 3600.0),
+                health=HealthRules(recovery_s=0),
+                **settings,
+            ),
+        )
+        try:
+            yield made
+        finally:
+            if made.work is not None:
+                await made.kill()
+            await kubelet.stop()
+
+
+__all__ = ["GPU", "NODE", "BindingMode", "World", "container", "pod_at", "world"]
