@@ -18,6 +18,7 @@ from hami_core.placement import placement_annotations
 from hami_core.quota import combine, exceeded
 from hami_core.registry import Registry, load_registry
 from hami_core.requests import pod_request
+from hami_core.score.names import unknown_policies
 from hami_core.verdict import Fits, Rejected, Verdict
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 @attrs.frozen(kw_only=True)
 class Decision:
     """The answer for one pod. `problems` are objects that could not be read or that disagree; the others counted.
+
+    A policy that the pod names and nobody has is one, too: another was taken.
 
     `node` is None where no node fits, and where the pod asks for no device: then every node is as good as another.
     """
@@ -114,7 +117,7 @@ def decide(
         node=None if best is None else best.placement.node,
         verdicts=choice.verdicts(),
         annotations={} if best is None else _annotations(best.placement, request, cluster, registry, now_s),
-        problems=(*cluster.problems, *_strays(fleet)),
+        problems=(*cluster.problems, *_strays(fleet), *unknown_policies(request, registry.policies)),
         advise=lambda: advise(fleet, request),
     )
 

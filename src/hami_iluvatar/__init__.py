@@ -98,7 +98,10 @@ def hami_request(family: Family) -> RequestParser:
 
 @attrs.frozen(kw_only=True)
 class GpuManagerEdits:
-    """Writes the container's name into its environment, and the cores of all cards where there are several."""
+    """Writes the container's name into its environment, and the cores of all cards where there are several.
+
+    A name that the pod's author wrote stays: gpu-manager then looks for that one.
+    """
 
     family: Family
 
@@ -111,4 +114,5 @@ class GpuManagerEdits:
         count = whole_number(asked, where=where(pod, container, resources.count))
         assert resources.cores is not None
         limits = {resources.cores: str(_CARD_CORES * count)} if count > 1 else {}
-        return Edits(found=True, limits=limits, env={_CONTAINER_ENV: container.name})
+        env = {} if _CONTAINER_ENV in container.env else {_CONTAINER_ENV: container.name}
+        return Edits(found=True, limits=limits, env=env)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hami_core.model import DeviceRequest, DeviceShare, PartitionPlacement, ScoringWeights
+from hami_core.model import ContainerRequest, DeviceRequest, DeviceShare, PartitionPlacement, ScoringWeights
 
 
 def test_a_bool_is_not_a_number() -> None:
@@ -21,6 +21,14 @@ def test_a_request_names_memory_exactly_once() -> None:
 
 def test_a_percentage_of_memory_is_rounded_down() -> None:
     assert DeviceRequest(family="NVIDIA", count=1, memory_percent=50).memory_on(46069) == 23034
+
+
+def test_a_container_asks_for_a_family_once() -> None:
+    asked = DeviceRequest(family="GPU", count=1, memory_mib=1)
+    other = DeviceRequest(family="NPU", count=1, memory_mib=1)
+    assert len(ContainerRequest(name="main", devices=(asked, other)).devices) == 2
+    with pytest.raises(ValueError, match="container main asks for GPU twice"):
+        ContainerRequest(name="main", devices=(asked, other, asked))
 
 
 def test_weights_may_not_all_be_zero() -> None:

@@ -7,7 +7,7 @@ from tests.vendors import admit, devices, loaded, request
 
 import hami_iluvatar
 from hami_core.errors import BadConfig, BadQuantity
-from hami_core.objects import NodeFacts
+from hami_core.objects import ContainerFacts, NodeFacts, PodFacts
 from hami_core.registry import load_registry
 from hami_core.wire.device_config import ConfigSections
 
@@ -47,6 +47,12 @@ def test_each_chip_reads_its_own_register(bi150) -> None:
 def test_admission_names_the_container_in_its_environment(bi150) -> None:
     edits = admit(bi150, {COUNT: "1", CORES: "20"})
     assert (edits.found, dict(edits.limits), dict(edits.env)) == (True, {}, {"SOL_CONTINER_NAME": "c"})
+
+
+def test_a_name_that_the_pods_author_wrote_stays(bi150) -> None:
+    container = ContainerFacts(name="c", limits={COUNT: "1"}, env=("SOL_CONTINER_NAME",))
+    edits = bi150.admit(PodFacts(name="p", containers=(container,)), container)
+    assert (edits.found, dict(edits.env)) == (True, {})
 
 
 def test_several_cards_are_whole_ones(bi150) -> None:

@@ -246,6 +246,61 @@ def test_other_containers() -> None:
     assert [entry["env"][0]["value"] for entry in both] == ["force", "force"]
 
 
+def test_env_twice() -> None:
+    item = pod({GPU: "1", "nvidia.com/priority": "1"})
+    item["spec"]["containers"][0]["env"] = [
+        {"name": "CUDA_TASK_PRIORITY", "value": "0"},
+        {"name": "MINE", "value": "1"},
+    ]
+    env = decided([], item).admission.pod["spec"]["containers"][0]["env"]
+    assert [entry for entry in env if entry["name"] in ("CUDA_TASK_PRIORITY", "MINE")] == [
+        {"name": "CUDA_TASK_PRIORITY", "value": "1"},
+        {"name": "MINE", "value": "1"},
+    ]
+
+
+def test_ignored_pod() -> None:
+    item = pod({GPU: "1"})
+    item["metadata"]["labels"] = {"hami.io/webhook": "ignore"}
+    admission = decided([], item).admission
+    assert (admission.admitted, admission.patch) == (True, ())
+    assert admission.message == "pod team-a/p is labelled hami.io/webhook: ignore"
+
+
+def test_equal_nodes() -> None:
+    nodes = [node(name, node_nvidia_register=register(f"gpu-{name}")) for name in ("n3", "n1", "n2")]
+    for policy in ("binpack", "spread"):
+        item = pod({GPU: "1"}, annotations={"hami.io/node-scheduler-policy": policy})
+        assert [decided(order, item).node for order in (nodes, nodes[::-1])] == ["n1", "n1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "named", "problem"),
+    [
+        ("node", "bin-pack", 'no node policy is called "bin-pack", binpack is taken; did you mean binpack?'),
+        ("gpu", "tightest", 'no device policy is called "tightest", spread is taken; there are binpack, mutex, numa, '),
+        (
+            "gpu",
+            "numa,spraed",
+            'is called "spraed", only the others of the chain order its cards; did you mean spread?',
+        ),
+    ],
+)
+def test_unknown_policy(kind: str, named: str, problem: str) -> None:
+    objects = [node(node_nvidia_register=register("a"))]
+    decision = decided(objects, pod({GPU: "1"}, annotations={f"hami.io/{kind}-scheduler-policy": named}))
+    assert decision.node == "n1"
+    (found,) = decision.problems
+    assert found.startswith("pod team-a/p: ")
+    assert problem in found
+
+
+def test_beyond_counting() -> None:
+    verdict = decided([node(node_nvidia_register=register("a", memory_mib=2**41))], pod({GPU: "1"})).verdicts["n1"]
+    assert isinstance(verdict, Broken)
+    assert "device 1, field devmem" in str(verdict)
+
+
 def test_misspelt_setting() -> None:
     with pytest.raises(BadConfig, match=r"line 1, hygon\.memoryFaktor: is not a setting; did you mean memoryFactor\?"):
         load_registry(ConfigSections.parse("hygon: {memoryFaktor: 2}"), PLUGINS)
