@@ -213,6 +213,23 @@ async def test_metrics_have_hamis_names_and_labels() -> None:
         assert f"hami_vgpu_core_allocated_ratio{{{share}}} 0.0" in text
 
 
+@in_loop
+async def test_a_changed_configuration_is_used_and_a_bad_one_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "device-config.yaml"
+    file.write_text("{}")
+    settings = Settings(device_config=file, config_every_s=0.05)
+    async with fake_api() as both, running(both, settings) as (scheduler, _client):
+        await both[0].put("/api/v1/nodes/n1", node("n1"))
+        await until(lambda: scheduler.closed() == "" and scheduler.cache.inventories)
+        before = scheduler.cache
+        file.write_text("nvidia: {")
+        await until(lambda: scheduler.bad_configs == 1)
+        assert scheduler.cache is before
+        file.write_text("cambricon: {resourceCountName: example.com/mlu}")
+        await until(lambda: scheduler.cache is not before and scheduler.closed() == "" and scheduler.cache.inventories)
+        assert "example.com/mlu" in scheduler.cache.registry.by_resource
+
+
 def test_a_renewed_certificate_is_served_and_a_broken_one_is_not(tmp_path: Path) -> None:
     authority = trustme.CA()
     files = TlsFiles(tmp_path / "tls.crt", tmp_path / "tls.key")

@@ -124,7 +124,6 @@ class Cache:
             self.drop_pod(pod)
             return
         self._note(f"pod {key}", holding.problems)
-        # The kubelet runs the pod where it is bound, whatever an annotation says.
         self.fleet.add_pod(key, holding.placement, init_done=holding.init_done, label=holding.label)
         self.placed[key] = pod
         if pod.node_name:
@@ -161,6 +160,11 @@ class Cache:
     def _set_quota(self, namespace: str) -> None:
         mine = [quota for (where, _), quota in self.quotas.items() if where == namespace]
         self.fleet.set_quota(namespace, combine(mine).get(namespace, {}))
+
+    @property
+    def binding(self) -> bool:
+        """Whether a bind is being carried out."""
+        return any(flight.deadline_s is None and not flight.bound for flight in self.flights.values())
 
     # ---- time ------------------------------------------------------------------------------------------------------
 

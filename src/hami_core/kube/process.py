@@ -35,7 +35,7 @@ from hami_core.objects import NodeFacts, PodFacts
 from hami_core.quota import NamespaceQuota
 from hami_core.registry import Registry, load_registry
 
-_CONFIG_EVERY_S = 5.0
+_ASK_EVERY_S = 5.0
 _DRAIN_S = 25.0
 _LEAD_EVERY_S = 0.2
 _log = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ class Scheduler:
         self.elector = Elector(api, None if settings.dry_run else settings.election)
         self.rehearsal = Rehearsal(lambda: self.cache, settings)
         self.bad_configs = 0
+        self._reconfiguring = False
         self._api = api
         self._tls = tls
         self._reflecting_anew = asyncio.Event()
@@ -102,6 +103,8 @@ class Scheduler:
         """Why filter and bind are not answered now; empty when they are."""
         if not self.elector.leads:
             return f"this process does not lead; {self.elector.leader or 'nobody'} does"
+        if self._reconfiguring:
+            return "the configuration is being changed"
         if not self.synced or min(self._pods.began_s, self._nodes.began_s) < self.elector.gained_s:
             return "the cluster has not been read yet"
         return ""
@@ -174,7 +177,7 @@ class Scheduler:
                 self.webhook.trusted.append(_escaped(answer["status"]["userInfo"]["username"]))
             except (ApiFailed, KeyError, TypeError) as err:
                 _log.warning("the API server does not say who we are, asking again: %s", err)
-                await asyncio.sleep(_CONFIG_EVERY_S)
+                await asyncio.sleep(_ASK_EVERY_S)
             else:
                 return
 
@@ -187,7 +190,7 @@ class Scheduler:
             return
         seen = stamp(file)
         while True:
-            await asyncio.sleep(_CONFIG_EVERY_S)
+            await asyncio.sleep(self.settings.config_every_s)
             try:
                 now = stamp(file)
                 if now == seen:
@@ -198,10 +201,20 @@ class Scheduler:
                 self.bad_configs += 1
                 _log.error("the changed configuration cannot be used, the old one stays: %s", err)
                 continue
-            _log.info("the configuration changed; reading the cluster anew")
+            await self._reconfigure(registry)
+
+    async def _reconfigure(self, registry: Registry) -> None:
+        """Read the cluster anew under other families; meanwhile filter and bind are closed, and begun binds finish."""
+        _log.info("the configuration changed; reading the cluster anew")
+        self._reconfiguring = True
+        try:
+            while self.cache.binding:
+                await asyncio.sleep(_LEAD_EVERY_S)
             await self._stop_reflecting()
             self._use(registry)
             self._reflect()
+        finally:
+            self._reconfiguring = False
 
 
 def _escaped(name: str) -> str:

@@ -59,6 +59,7 @@ class Settings:
     trusted_users: tuple[str, ...] = ()
     election: ElectionSettings | None = None
     device_config: Path | None = None
+    config_every_s: float = 5.0  # how often the file is looked at
     dry_run: bool = False
 
     @property
