@@ -53,3 +53,11 @@ function(hami_add_vendor_test vendor name)
             -- "$<TARGET_FILE:${arg_PROGRAM}>" ${arg_ARGS})
   set_tests_properties(${vendor}.${name} PROPERTIES TIMEOUT 120)
 endfunction()
+
+# hami_add_lookup_test(VENDOR NAME file wrapped other version): see tests/interpose/test_lookup.c. Builds with a sanitizer
+# do not interpose dlsym.
+function(hami_add_lookup_test vendor name)
+  if(NOT HAMI_SANITIZE)
+    hami_add_vendor_test(${vendor} ${name} PROGRAM interpose_test_lookup ARGS ${ARGN} RUN --memory-mib 1000)
+  endif()
+endfunction()

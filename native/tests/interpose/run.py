@@ -20,6 +20,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--fakes", required=True, type=Path, help="folder of the vendor's test doubles")
     parser.add_argument("--memory-mib", type=int, help="memory limit; none without it")
     parser.add_argument("--core-percent", type=int, default=0, help="core limit; 0: none")
+    parser.add_argument("--device", default="card-0", help="uuid of the one device of the share")
     parser.add_argument("--no-limits", action="store_true", help="preload the library and set no limits")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args(argv)
@@ -34,11 +35,11 @@ def main(argv: list[str]) -> int:
             limits = Path(folder) / "limits"
             limits.write_text(
                 f"hami-limits 1\nregion {folder}/region\ncore-policy force\n"
-                f"device card-0{memory} core_percent={arguments.core_percent}\n",
+                f"device {arguments.device}{memory} core_percent={arguments.core_percent}\n",
                 encoding="utf-8",
             )
             variables["HAMI_LIMITS_FILE"] = str(limits)
-        done = subprocess.run(arguments.command, env=variables, check=False)  # noqa: S603 - the test's own
+        done = subprocess.run(arguments.command, env=variables, check=False)
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 

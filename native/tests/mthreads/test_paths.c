@@ -1,6 +1,4 @@
 /* Every way to get memory from MUSA's driver and runtime. Run inside a share of 1000 MiB. */
-#include <dlfcn.h>
-
 #include "fake/card/card.h"
 #include "mthreads/api.h"
 #include "tests/interpose/paths.h"
@@ -23,14 +21,7 @@ static int put_async(struct held *held) { return muMemFreeAsync(held->number, NU
 static int get_runtime(uint64_t bytes, struct held *held) { return musaMalloc(&held->pointer, bytes); }
 static int put_runtime(struct held *held) { return musaFree(held->pointer); }
 
-/* As PyTorch's plugin does it: the driver is in the process, and its functions are looked up by name. */
-static int get_by_name(uint64_t bytes, struct held *held) {
-  void *library = dlopen("libmusa.so.1", RTLD_LAZY | RTLD_NOLOAD);
-  CHECK(library != NULL);
-  void *function = dlsym(library, "muMemCreate");
-  CHECK(function != NULL);
-  return ((__typeof__(&muMemCreate))(uintptr_t)function)(&held->number, bytes, &on_device, 0);
-}
+static int get_physical(uint64_t bytes, struct held *held) { return muMemCreate(&held->number, bytes, &on_device, 0); }
 static int put_physical(struct held *held) { return muMemRelease(held->number); }
 
 static int get_mapped(uint64_t bytes, struct held *held) {
@@ -53,7 +44,7 @@ static const struct path paths[] = {
     {"muMemAllocPitch", get_pitched, put_plain},
     {"muMemAllocAsync", get_async, put_async},
     {"musaMalloc", get_runtime, put_runtime},
-    {"muMemCreate, by name", get_by_name, put_physical},
+    {"muMemCreate", get_physical, put_physical},
     {"muMemCreate, mapped", get_mapped, put_mapped},
 };
 
