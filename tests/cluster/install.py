@@ -46,9 +46,13 @@ class Installation:
         self.manifests = manifests
         self.port = port
         self.scheduler_token = plane.token_of(NAMESPACE, SCHEDULER)
-        self._cert, self._key = plane.certificate("scheduler", "127.0.0.1", f"{SCHEDULER}.{NAMESPACE}.svc")
+        self._cert, self._key = self.renew_certificate()
         self._http = httpx.Client(verify=False, trust_env=False, timeout=5)
         self.scheduler = self.replica("hami-scheduler", port)
+
+    def renew_certificate(self) -> tuple[Path, Path]:
+        """Put a new certificate of the same CA in the place of the old: its file, and its key's."""
+        return self.plane.certificate("scheduler", "127.0.0.1", f"{SCHEDULER}.{NAMESPACE}.svc")
 
     def find(self, kind: str, name: str) -> Object:
         """A manifest of the chart."""

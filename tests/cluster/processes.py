@@ -30,14 +30,21 @@ def free_port() -> int:
         return port
 
 
-def wait_for(what: str, look: Callable[[], T | None], *, timeout_s: float, pause_s: float = 0.05) -> T:
-    """The first answer of `look` that is not None, False or empty; `look` may raise while it is too early."""
+def wait_for(
+    what: str, look: Callable[[], T | None], *, timeout_s: float, pause_s: float = 0.05, raises: bool = False
+) -> T:
+    """The first answer of `look` that is not None, False or empty.
+
+    What `look` raises counts as too early, unless `raises` lets it through.
+    """
     deadline = time.monotonic() + timeout_s
     last: object = None
     while True:
         try:
             found = look()
-        except Exception as err:  # noqa: BLE001 - what is not there yet fails in many ways; the last is shown
+        except Exception as err:
+            if raises:
+                raise
             found, last = None, err
         if found:
             return found

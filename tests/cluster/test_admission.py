@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 from tests.cluster.api import Refused
+from tests.cluster.processes import wait_for
 from tests.cluster.world import World, gpu_node
 
 FORGED = [
@@ -70,6 +73,28 @@ def test_a_dry_run_is_answered_and_leaves_nothing(world: World) -> None:
 
     assert world.rehearsed(pod)["spec"]["schedulerName"] == "hami-scheduler"
     assert world.api.get(pod) is None
+
+
+def test_a_renewed_certificate_is_served_without_a_pod_refused(world: World) -> None:
+    installation = world.installation
+    before = _served(installation.port)
+    made = 0
+
+    def renewed() -> bool:
+        nonlocal made
+        world.api.create(world.pod(f"pod-{made:04d}", {"nvidia.com/gpu": 1}))
+        made += 1
+        return _served(installation.port) != before
+
+    certificate, _ = installation.renew_certificate()
+    wait_for("the new certificate", renewed, timeout_s=60, raises=True)
+
+    assert _served(installation.port) == certificate.read_text()[: len(_served(installation.port))]
+
+
+def _served(port: int) -> str:
+    """The certificate that answers on a port, PEM."""
+    return ssl.get_server_certificate(("127.0.0.1", port))
 
 
 def test_while_the_webhook_is_down_pods_that_ask_for_devices_wait_and_no_others(world: World) -> None:

@@ -79,6 +79,6 @@ def test_a_leader_that_dies_at_this_step_loses_nothing_and_gives_nothing_twice(
     first = world.bound(first, timeout_s=60)
     assert [memory_mib for shares in world.holdings().values() for _, memory_mib, _ in shares] == [10000]
     second = world.api.create(world.pod("second", ASKS))
-    assert "CardInsufficientMemory" in world.unschedulable(second)
+    world.unschedulable(second, "CardInsufficientMemory")
     world.api.delete({"apiVersion": "v1", "kind": "Pod", "metadata": first["metadata"]})
     world.bound(second, timeout_s=60)

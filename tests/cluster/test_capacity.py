@@ -30,7 +30,7 @@ def test_of_two_pods_that_race_for_the_last_share_one_is_bound_and_the_other_tol
     wait_for("one pod bound", lambda: _bound(world), timeout_s=30)
     (winner,) = _bound(world)
     (loser,) = (pod for pod in pods if pod["metadata"]["name"] != winner["metadata"]["name"])
-    assert "CardInsufficientMemory" in world.unschedulable(loser)
+    world.unschedulable(loser, "CardInsufficientMemory")
     assert len(_bound(world)) == 1
 
 
@@ -38,7 +38,7 @@ def test_a_pending_pod_is_scheduled_when_a_share_is_freed(world: World) -> None:
     world.add_node(gpu_node("freed", memory_mib=16384))
     first = world.bound(world.api.create(_asking(world, "first", 10000)))
     second = world.api.create(_asking(world, "second", 10000))
-    world.unschedulable(second)
+    world.unschedulable(second, "CardInsufficientMemory")
 
     world.api.delete({"apiVersion": "v1", "kind": "Pod", "metadata": first["metadata"]})
 

@@ -98,7 +98,7 @@ def test_after_an_api_server_restart_pods_are_scheduled_as_before(world: World) 
 
     world.bound(world.api.create(world.pod("after", SHARE)), timeout_s=60)
     third = world.api.create(world.pod("too-many", SHARE))
-    assert "CardInsufficientMemory" in world.unschedulable(third)
+    world.unschedulable(third, "CardInsufficientMemory")
     assert _card_use(world) == {gpu(0, node="restart")["id"]: 2 * 4096}
 
 
@@ -107,8 +107,7 @@ def test_a_node_with_a_malformed_annotation_is_passed_over_and_named_and_the_oth
     broken["metadata"]["annotations"]["hami.io/node-nvidia-register"] = '[{"id":'
     node = world.add_node(broken)
     pod = world.api.create(world.pod("waiting", SHARE))
-    world.unschedulable(pod)
-    assert any("broken" in event for event in world.api.events(pod))
+    wait_for("an event that names the node", lambda: "broken" in "".join(world.api.events(pod)), timeout_s=30)
 
     register = json.dumps([gpu(0, node="broken")])
     world.api.patch(_node(node), {"metadata": {"annotations": {"hami.io/node-nvidia-register": register}}})

@@ -55,5 +55,5 @@ def test_nodes_and_pods_that_hami_annotated_are_taken_over_as_they_are(world: Wo
     world.bound(api.create(new))
     third = api.create(world.pod("third", {"nvidia.com/gpu": 1, "nvidia.com/gpumem": 12000}))
 
-    assert "CardInsufficientMemory" in world.unschedulable(third)
+    world.unschedulable(third, "CardInsufficientMemory")
     assert world.holdings() == {"was-hami": [("GPU-old-1", 12000, 0), ("GPU-old-0", 12000, 30)]}

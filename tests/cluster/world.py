@@ -109,14 +109,17 @@ class World:
         """The pod, once it has a node."""
         return self.api.wait(pod, "is bound", lambda found: found["spec"].get("nodeName"), timeout_s=timeout_s)
 
-    def unschedulable(self, pod: Object, *, timeout_s: float = 30.0) -> str:
-        """What the pod's PodScheduled condition says, once kube-scheduler has given up on it for now."""
+    def unschedulable(self, pod: Object, why: str = "", *, timeout_s: float = 30.0) -> Object:
+        """The pod, once kube-scheduler has given up on it for now and says `why`.
+
+        A first try may have seen the nodes of the test before.
+        """
 
         def look(found: Object) -> bool:
-            return any(c.get("reason") == "Unschedulable" for c in found["status"].get("conditions", ()))
+            conditions = found["status"].get("conditions", ())
+            return any(c.get("reason") == "Unschedulable" and why in c["message"] for c in conditions)
 
-        found = self.api.wait(pod, "is unschedulable", look, timeout_s=timeout_s)
-        return next(c["message"] for c in found["status"]["conditions"] if c.get("reason") == "Unschedulable")
+        return self.api.wait(pod, f"is unschedulable {why}", look, timeout_s=timeout_s)
 
     def pods(self) -> list[Object]:
         return self.api.list("Pod", self.namespace)
