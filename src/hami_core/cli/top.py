@@ -109,6 +109,7 @@ def _share(use: ShareUse, picture: Picture) -> dict[str, Any]:
         "memory_limit_mib": limits.memory_mib,
         "memory_used_bytes": use.used_bytes,
         "core_limit_percent": limits.core_percent,
+        "busy_s": 0 if seen is None else seen.busy_ns / _NS,
         "busy_ratio": ratio,
         "throttled_s": 0 if seen is None else seen.throttled_ns / _NS,
         "refused": 0 if seen is None else seen.refused_count,
