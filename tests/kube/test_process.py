@@ -188,8 +188,8 @@ async def test_a_pod_that_fits_nowhere_is_explained_with_what_would_help() -> No
 
 
 @in_loop
-async def test_metrics_have_hamis_names_and_labels() -> None:
-    async with fake_api() as both, running(both) as (scheduler, _client):
+async def test_metrics_have_hamis_names_and_labels_and_its_old_ones_when_asked() -> None:
+    async with fake_api() as both, running(both, Settings(legacy_metrics=True)) as (scheduler, _client):
         fake = both[0]
         await fake.put("/api/v1/nodes/n1", node("n1"))
         await fake.put(f"{PODS}/a", placed("a", "GPU-n1-0", "n1", 5000))
@@ -206,6 +206,10 @@ async def test_metrics_have_hamis_names_and_labels() -> None:
             f"hami_node_gpu_memory_allocated_ratio{{{card}}} 0.5",
             f'hami_gpu_memory_allocated_bytes{{device_cores="0",{card}}} 5.24288e+09',
             'hami_resource_quota_used{limit="9000",namespace="team",quota_name="nvidia.com/gpumem",zone="vGPU"} 5000.0',
+            'GPUDeviceSharedNum{deviceidx="0",devicetype="NVIDIA A40",deviceuuid="GPU-n1-0",nodeid="n1",'
+            'zone="vGPU"} 1.0',
+            'nodeGPUMemoryPercentage{deviceidx="0",deviceuuid="GPU-n1-0",nodeid="n1",zone="vGPU"} 0.5',
+            'QuotaUsed{limit="9000",quotaName="nvidia.com/gpumem",quotanamespace="team",zone="vGPU"} 5000.0',
             'hami_resource_quota_limit{namespace="team",quota_name="nvidia.com/gpumem",zone="vGPU"} 9000.0',
         ):
             assert line in text

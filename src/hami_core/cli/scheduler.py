@@ -56,6 +56,7 @@ _serving = _flags(
     click.option(
         "--metrics-bind-address", default=":9395", show_default=True, metavar="HOST:PORT", help="0 serves no metrics."
     ),
+    click.option("--legacy-metrics", is_flag=True, help="Serve the metrics under HAMi's old names too."),
     click.option("--log-format", type=click.Choice(["json", "console"]), default="console", show_default=True),
     click.option(
         "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
@@ -191,6 +192,7 @@ def _settings(
     trusted_users: tuple[str, ...],
     device_config_file: Path | None,
     dry_run: bool,
+    legacy_metrics: bool,
     leader_elect: bool,
     leader_elect_resource_name: str,
     leader_elect_resource_namespace: str,
@@ -213,6 +215,7 @@ def _settings(
         election=_election(leader_elect_resource_namespace, leader_elect_resource_name) if leader_elect else None,
         device_config=device_config_file,
         dry_run=dry_run,
+        legacy_metrics=legacy_metrics,
     )
 
 

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from hami_core.errors import UnknownName
+from hami_core.kube.legacy_metrics import legacy
 from hami_core.units import MIB
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ class _Cluster:
 
     def collect(self) -> Iterator[Metric]:
         """All samples."""
+        yield from self._today()
+        if self._scheduler.settings.legacy_metrics:
+            yield from legacy(self._today())
+
+    def _today(self) -> Iterator[Metric]:
         yield from self._cards()
         yield from self._shares()
         yield from self._quotas()

@@ -61,6 +61,7 @@ class Settings:
     device_config: Path | None = None
     config_every_s: float = 5.0  # how often the file is looked at
     dry_run: bool = False
+    legacy_metrics: bool = False
 
     @property
     def component(self) -> str:
