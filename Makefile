@@ -9,7 +9,7 @@ VENV   := .venv/bin
 NATIVE := build/native
 JOBS   ?= 2
 
-.PHONY: help sync demo test test-python test-native test-sanitizers cluster-test check format bench proto docs generate clean
+.PHONY: help sync demo test test-python test-native test-sanitizers cluster-test scale-test check format bench proto docs generate clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-sanitizers: sync ## The C tests again under ASan+UBSan and TSan
 cluster-test: sync ## The scheduler on a real control plane, built from source with Go (the first time: some 20 minutes)
 	@command -v go >/dev/null || { echo "make cluster-test builds Kubernetes from source: install Go 1.26 or newer" >&2; exit 1; }
 	$(VENV)/python -m pytest tests/cluster
+
+scale-test: sync ## Pods a second through the real control plane, at 1000 nodes
+	$(VENV)/python -m benchmarks.cluster.run --nodes 1000 --pods 1500
 
 check: sync ## Format, lint, types, import contracts, C format, spelling
 	$(VENV)/ruff format --check .
