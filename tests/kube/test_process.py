@@ -199,6 +199,7 @@ async def test_metrics_have_hamis_names_and_labels_and_its_old_ones_when_asked()
         async with site(build_metrics(scheduler)) as metrics:
             status, text = await metrics.get("/metrics")
         assert status == 200
+        old_card = 'deviceidx="0",devicetype="NVIDIA A40",deviceuuid="GPU-n1-0",nodeid="n1",zone="vGPU"'
         card = 'device_index="0",device_type="NVIDIA A40",device_uuid="GPU-n1-0",node="n1",zone="vGPU"'
         for line in (
             f"hami_gpu_shared_count{{{card}}} 1.0",
@@ -206,8 +207,7 @@ async def test_metrics_have_hamis_names_and_labels_and_its_old_ones_when_asked()
             f"hami_node_gpu_memory_allocated_ratio{{{card}}} 0.5",
             f'hami_gpu_memory_allocated_bytes{{device_cores="0",{card}}} 5.24288e+09',
             'hami_resource_quota_used{limit="9000",namespace="team",quota_name="nvidia.com/gpumem",zone="vGPU"} 5000.0',
-            'GPUDeviceSharedNum{deviceidx="0",devicetype="NVIDIA A40",deviceuuid="GPU-n1-0",nodeid="n1",'
-            'zone="vGPU"} 1.0',
+            f"GPUDeviceSharedNum{{{old_card}}} 1.0",
             'nodeGPUMemoryPercentage{deviceidx="0",deviceuuid="GPU-n1-0",nodeid="n1",zone="vGPU"} 0.5',
             'QuotaUsed{limit="9000",quotaName="nvidia.com/gpumem",quotanamespace="team",zone="vGPU"} 5000.0',
             'hami_resource_quota_limit{namespace="team",quota_name="nvidia.com/gpumem",zone="vGPU"} 9000.0',
