@@ -11,6 +11,7 @@ import grpc
 
 from hami_core.errors import (
     AdmissionRefused,
+    ApiFailed,
     BadConfig,
     BadQuantity,
     BadWire,
@@ -29,6 +30,7 @@ _MAX_TEXT = 2000
 
 _CODES: dict[type[HamiError], grpc.StatusCode] = {
     AdmissionRefused: grpc.StatusCode.INVALID_ARGUMENT,
+    ApiFailed: grpc.StatusCode.UNAVAILABLE,
     BadConfig: grpc.StatusCode.INVALID_ARGUMENT,
     BadQuantity: grpc.StatusCode.INVALID_ARGUMENT,
     BadWire: grpc.StatusCode.INVALID_ARGUMENT,
