@@ -49,7 +49,8 @@ test-sanitizers: sync ## The C tests again under ASan+UBSan and TSan
 	done
 
 cluster-test: sync ## The scheduler on a real control plane, built from source with Go (the first time: some 20 minutes)
-	@command -v go >/dev/null || { echo "make cluster-test builds Kubernetes from source: install Go 1.26 or newer" >&2; exit 1; }
+	tests/cluster/build.sh
+	tests/cluster/build.sh tests/chart
 	$(VENV)/python -m pytest tests/cluster
 
 scale-test: sync ## Pods a second through the real control plane, at 1000 nodes
@@ -65,6 +66,11 @@ check: sync ## Format, lint, types, import contracts, C format, spelling
 
 proto: $(if $(findstring .boot,$(UV)),$(BOOT)/uv) ## Generate the services' code from proto/ (with Go there, the Go example's too)
 	$(UV) run --script proto/generate.py
+
+bench: sync ## Measure the fit engine, the command line and the preload library against what is promised
+	$(VENV)/python benchmarks/fit/run.py --runs 1
+	$(VENV)/python benchmarks/cli/start_up.py
+	[ ! -f benchmarks/native/run.py ] || { $(MAKE) test-native && $(VENV)/python benchmarks/native/run.py; }
 
 docs: sync ## Write the pages that are made from the code
 	$(VENV)/python -m docs.generate
