@@ -67,10 +67,11 @@ check: sync ## Format, lint, types, import contracts, C format, spelling
 proto: $(if $(findstring .boot,$(UV)),$(BOOT)/uv) ## Generate the services' code from proto/ (with Go there, the Go example's too)
 	$(UV) run --script proto/generate.py
 
-bench: sync ## Measure the fit engine, the command line and the preload library against what is promised
+bench: sync $(NATIVE)/build.ninja ## Measure the fit engine, the command line and the preload library against what is promised
+	$(VENV)/cmake --build $(NATIVE) -j $(JOBS)
 	$(VENV)/python benchmarks/fit/run.py --runs 1
 	$(VENV)/python benchmarks/cli/start_up.py
-	[ ! -f benchmarks/native/run.py ] || { $(MAKE) test-native && $(VENV)/python benchmarks/native/run.py; }
+	$(VENV)/python benchmarks/native/run.py
 
 docs: sync ## Write the pages that are made from the code
 	$(VENV)/python -m docs.generate

@@ -8,7 +8,7 @@ from hami_core.cli.bench import bench
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(bench, ["fit", "--samples", "3", "--fill", "5", *arguments])
+    result = CliRunner().invoke(bench, ["fit", "--no-elsewhere", "--samples", "3", "--fill", "5", *arguments])
     return result.exit_code, result.output
 
 
@@ -27,8 +27,21 @@ def test_the_report_says_what_fits_at_half_full_and_how_long_everything_took() -
 def test_the_table_has_a_line_for_everything_measured() -> None:
     code, text = run("--nodes", "2", "--pods", "0", "--policy", "spread")
     assert code == 0
-    for line in ("decide A spread fresh", "decide C spread named", "add pod", "remove pod", "yardstick", "fill:"):
+    for line in (
+        "decide A spread fresh",
+        "decide C spread named",
+        "add pod",
+        "remove pod",
+        "yardstick",
+        "PROMISED",
+        "fill 1,000 nodes",
+    ):
         assert line in text
+
+
+def test_a_fleet_of_another_size_has_figures_without_limits() -> None:
+    _code, text = run("--nodes", "4", "--pods", "8", "-o", "json")
+    assert {target["holds"] for target in json.loads(text)["targets"]} == {None}
 
 
 def test_more_pods_than_the_fleet_can_hold_are_refused() -> None:

@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 import numpy as np
 
 from hami_core.fit import Fleet
+from hami_core.inventory import feed, read_cluster
 from hami_core.registry import Registry
 from hami_core.testing import fit_workload as workload
 
 FILL_NODES = 1000
+LARGE_NODES = 50_000
+REBUILD_PODS = 50_000
+_LARGE_SAMPLES = 100
 _KIB_PER_MIB = 1024
 
 
@@ -32,8 +37,17 @@ class Sample:
     p99_us: float
     mean_us: float
     stdev_us: float
+    cpu_min_us: float
     cpu_p50_us: float
     cpu_p99_us: float
+
+
+@attrs.frozen(kw_only=True)
+class Spent:
+    """Seconds that something took once: wall time, and CPU time of the measuring thread."""
+
+    wall_s: float
+    cpu_s: float
 
 
 @attrs.frozen(kw_only=True)
@@ -49,6 +63,15 @@ class DecisionTime:
 
 
 @attrs.frozen(kw_only=True)
+class Elsewhere:
+    """What is promised of fleets of their own: no pods (else as the main one), 50,000 nodes, a rebuild from JSON."""
+
+    empty: DecisionTime
+    large: tuple[DecisionTime, ...]
+    rebuild: Spent
+
+
+@attrs.frozen(kw_only=True)
 class FitBench:
     """Everything `hami bench fit` reports."""
 
@@ -57,31 +80,55 @@ class FitBench:
     devices: int
     pods: int
     plugin: str
-    build_nodes_s: float
-    build_pods_s: float
+    build_nodes: Spent
+    build_pods: Spent
     decisions: tuple[DecisionTime, ...]
     add: Sample
     remove: Sample
     snapshot: Sample
     yardstick: Sample
     fill_pods: int
-    fill_pods_per_s: float
+    fill: Spent
     peak_rss_mib: float
+    elsewhere: Elsewhere | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON data."""
         return attrs.asdict(self)
 
+    def slowest(self, state: str, field: str) -> float:
+        """Of the workloads and policies, the largest `field` of the samples of one state (fresh, seen, named)."""
+        figures: list[float] = [getattr(getattr(decision, state), field) for decision in self.decisions]
+        return max(figures)
+
 
 def bench_fit(
-    *, nodes: int, devices: int, pods: int, policies: Sequence[str], samples: int, fill_pods: int
+    *,
+    nodes: int,
+    devices: int,
+    pods: int,
+    policies: Sequence[str],
+    samples: int,
+    fill_pods: int,
+    elsewhere: bool = False,
 ) -> FitBench:
-    """Build a fleet of the synthetic workload and measure it."""
+    """Build a fleet of the synthetic workload and measure it; with `elsewhere`, other fleets after it."""
     registry = workload.workload_registry()
+    report = _bench_fleet(
+        registry, nodes=nodes, devices=devices, pods=pods, policies=policies, samples=samples, fill_pods=fill_pods
+    )
+    if not elsewhere:
+        return report
+    return attrs.evolve(report, elsewhere=_elsewhere(registry, nodes, devices, policies, samples))
+
+
+def _bench_fleet(
+    registry: Registry, *, nodes: int, devices: int, pods: int, policies: Sequence[str], samples: int, fill_pods: int
+) -> FitBench:
     fleet = Fleet(registry)
-    build_nodes_s = _timed(lambda: workload.add_nodes(fleet, nodes, devices))
+    build_nodes = _timed(lambda: workload.add_nodes(fleet, nodes, devices))
     held = list(workload.placements(nodes, devices, pods))
-    build_pods_s = _timed(lambda: _add_all(fleet, held))
+    build_pods = _timed(lambda: _add_all(fleet, held))
     decisions = tuple(_decision(fleet, name, policy, samples) for policy in policies for name in workload.REQUESTS)
     key, placement = next(workload.placements(1, devices, 1))
     keys = [f"{key}-{number}" for number in range(samples)]
@@ -93,17 +140,36 @@ def bench_fit(
         devices=devices,
         pods=pods,
         plugin=str(registry.families[workload.FAMILY].source),
-        build_nodes_s=build_nodes_s,
-        build_pods_s=build_pods_s,
+        build_nodes=build_nodes,
+        build_pods=build_pods,
         decisions=decisions,
         add=add,
         remove=remove,
         snapshot=_sampled(3, lambda _number: fleet.snapshot()),
         yardstick=_yardstick(nodes, devices, samples),
         fill_pods=fill_pods,
-        fill_pods_per_s=_fill(registry, devices, fill_pods),
+        fill=_fill(registry, devices, fill_pods),
         peak_rss_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_PER_MIB,
     )
+
+
+def _elsewhere(registry: Registry, nodes: int, devices: int, policies: Sequence[str], samples: int) -> Elsewhere:
+    empty = Fleet(registry)
+    workload.add_nodes(empty, nodes, devices)
+    unpopulated = _decision(empty, "A", policies[0], samples)
+    large = Fleet(registry)
+    workload.add_nodes(large, LARGE_NODES, devices)
+    decisions = tuple(_decision(large, "A", policy, min(samples, _LARGE_SAMPLES)) for policy in policies)
+    del empty, large
+    document = workload.cluster_json(registry, nodes, devices, REBUILD_PODS)
+    return Elsewhere(empty=unpopulated, large=decisions, rebuild=_timed(lambda: _rebuild(registry, document)))
+
+
+def _rebuild(registry: Registry, document: bytes) -> Fleet:
+    """As a scheduler does when it starts."""
+    fleet = Fleet(registry)
+    feed(fleet, read_cluster(msgspec.json.decode(document), registry))
+    return fleet
 
 
 def _add_all(fleet: Fleet, held: Sequence[tuple[str, Any]]) -> None:
@@ -133,7 +199,7 @@ def _decision(fleet: Fleet, name: str, policy: str, samples: int) -> DecisionTim
     )
 
 
-def _fill(registry: Registry, devices: int, pods: int) -> float:
+def _fill(registry: Registry, devices: int, pods: int) -> Spent:
     fleet = Fleet(registry)
     workload.add_nodes(fleet, FILL_NODES, devices)
     request = workload.REQUESTS["A"]
@@ -145,7 +211,7 @@ def _fill(registry: Registry, devices: int, pods: int) -> float:
             if reservation:
                 fleet.confirm(pod.key)
 
-    return pods / _timed(place_all)
+    return _timed(place_all)
 
 
 def _yardstick(nodes: int, devices: int, samples: int) -> Sample:
@@ -160,10 +226,10 @@ def _yardstick(nodes: int, devices: int, samples: int) -> Sample:
     return _sampled(samples, compare)
 
 
-def _timed(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _timed(call: Callable[[], object]) -> Spent:
+    cpu_s, wall_s = time.thread_time(), time.perf_counter()
     call()
-    return time.perf_counter() - start
+    return Spent(wall_s=time.perf_counter() - wall_s, cpu_s=time.thread_time() - cpu_s)
 
 
 def _sampled(times: int, call: Callable[[int], object]) -> Sample:
@@ -183,6 +249,7 @@ def _sampled(times: int, call: Callable[[int], object]) -> Sample:
         p99_us=walls[high],
         mean_us=statistics.fmean(walls),
         stdev_us=statistics.stdev(walls) if times > 1 else 0.0,
+        cpu_min_us=cpus[0],
         cpu_p50_us=cpus[middle],
         cpu_p99_us=cpus[high],
     )

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from hami_core.family import Family, Resources, WireNames
 from hami_core.hookspecs import hookimpl
 from hami_core.model import (
@@ -22,8 +24,11 @@ from hami_core.model import (
     PodRequest,
 )
 from hami_core.objects import NodeFacts
+from hami_core.placement import NODE
 from hami_core.registry import Registry, load_registry
 from hami_core.score import builtin
+from hami_core.wire.pod_devices import encode_pod_devices
+from hami_core.wire.register import encode_json
 
 if TYPE_CHECKING:
     from hami_core.fit import Fleet
@@ -45,13 +50,16 @@ REQUESTS: Mapping[str, DeviceRequest] = MappingProxyType(
 )
 
 
+WIRE = WireNames(register="bench.test/register", allocated="bench.test/allocated")
+
+
 class _PlainPlugin:
     """The family alone, where the vendor's plugin is not installed."""
 
     @hookimpl
     def hami_families(self, config: Any) -> list[Family]:  # noqa: ARG002 - the hook's signature
         resources = Resources(count="nvidia.com/gpu", memory="nvidia.com/gpumem", cores="nvidia.com/gpucores")
-        return [Family(name=FAMILY, vendor="nvidia", resources=resources, wire=WireNames(allocated="bench/allocated"))]
+        return [Family(name=FAMILY, vendor="nvidia", resources=resources, wire=WIRE)]
 
 
 def workload_registry() -> Registry:
@@ -109,6 +117,34 @@ def placements(nodes: int, devices: int, pods: int) -> Iterator[tuple[str, Place
         )
         container = ContainerShares(name="main", shares={FAMILY: shares})
         yield f"default/pod-{node}-{place}", Placement(node=node_name(node), containers=(container,))
+
+
+def cluster_json(registry: Registry, nodes: int, devices: int, pods: int) -> bytes:
+    """The same fleet as a list of Kubernetes objects: what a scheduler reads when it starts."""
+    wire = registry.families[FAMILY].family.wire
+    assert wire.register is not None
+    items: list[dict[str, Any]] = [
+        {
+            "kind": "Node",
+            "metadata": {"name": node_name(n), "annotations": {wire.register: encode_json(cards(n, devices))}},
+        }
+        for n in range(nodes)
+    ]
+    for key, placement in placements(nodes, devices, pods):
+        namespace, _, name = key.partition("/")
+        annotations = {
+            NODE: placement.node,
+            wire.allocated: encode_pod_devices(placement.shares_of(FAMILY), family=FAMILY),
+        }
+        items.append(
+            {
+                "kind": "Pod",
+                "metadata": {"namespace": namespace, "name": name, "uid": key, "annotations": annotations},
+                "spec": {"nodeName": placement.node, "containers": [{"name": "main"}]},
+                "status": {"phase": "Running"},
+            }
+        )
+    return msgspec.json.encode({"kind": "List", "items": items})
 
 
 def pod_request(request: DeviceRequest, *, name: str = "bench", policy: str = "binpack") -> PodRequest:
