@@ -89,7 +89,7 @@ class Audit:
                 continue
             cache.counts.drift += 1
             _log.error("the books on pod %s were wrong and are put right", told.label)
-            cache.put_pod(pod)
+            cache.book(pod)
 
     @staticmethod
     async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -119,6 +119,13 @@ class Cache:
             if not pod.node_name:
                 return
             del self.flights[key]
+        elif self.placed.get(key) == pod:
+            return  # a change of something that is not read here
+        self.book(pod)
+
+    def book(self, pod: PodFacts) -> None:
+        """Count what a pod's annotations say, in place of what was counted."""
+        key = pod.key
         holding = read_holding(pod, self.registry)
         if holding is None or not holding.placement.families:
             self.drop_pod(pod)
@@ -196,7 +203,7 @@ class Cache:
         self.fleet.remove_pod(key)
         pod = self.placed.get(key)
         if pod is not None:
-            self.put_pod(pod)
+            self.book(pod)
 
     def land(self, key: str) -> None:
         """End a flight that failed."""

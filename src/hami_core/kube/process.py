@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import ssl
@@ -161,10 +162,15 @@ class Scheduler:
 
     async def _freshen(self) -> None:
         """On gaining the lead, read pods and nodes once more: the watch may lag behind what the last leader wrote."""
+        frozen: Cache | None = None
         while True:
             await self.elector.gained.wait()
             gained_s = self.elector.gained_s
             await asyncio.gather(self._pods.refresh(gained_s), self._nodes.refresh(gained_s))
+            if frozen is not self.cache:
+                # The cluster stays: the collector need not walk through it again, which takes longer than a filter may.
+                gc.freeze()
+                frozen = self.cache
             await asyncio.sleep(_LEAD_EVERY_S)
 
     async def _trust_myself(self) -> None:
