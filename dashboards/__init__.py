@@ -1,0 +1,1 @@
+"""Grafana dashboards and Prometheus alerts for the metrics of `hami monitor`."""
