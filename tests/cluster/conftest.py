@@ -19,7 +19,7 @@ BUILD_TIMEOUT_S = 3 * 60 * 60
 
 
 def _built(module: Path) -> Path:
-    """The folder with the tools that a Go module names; `make cluster-test` builds them before any test's clock runs."""
+    """The folder with the tools that a Go module names; `make cluster-test` builds them before any deadline runs."""
     if shutil.which("go") is None:
         pytest.exit("the cluster tests build Kubernetes and helm from source: install Go 1.26 or newer", returncode=3)
     build = [str(HERE / "build.sh"), str(module)]
