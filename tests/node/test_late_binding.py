@@ -9,10 +9,10 @@ from pathlib import Path
 
 import grpc
 import pytest
-
-from hami_core.isolation.limits import parse_limits
 from tests.kube.fake_api import until
 from tests.kube.loop import in_loop
+
+from hami_core.isolation.limits import parse_limits
 
 from .world import GPU, NODE, World, container, pod_at, world
 
@@ -82,7 +82,7 @@ async def test_another_count_than_was_assigned_is_refused(tmp_path: Path) -> Non
         await here.start()
         await here.place("a", container("main"))
         admitted = await here.kubelet.admit("team", "a", "main", GPU, 2)
-        with pytest.raises(grpc.aio.AioRpcError, match="kubelet gives it 2 of nvidia.com/gpu"):
+        with pytest.raises(grpc.aio.AioRpcError, match=r"kubelet gives it 2 of nvidia\.com/gpu"):
             await here.kubelet.pre_start(admitted)
 
 

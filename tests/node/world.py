@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from tests.kube.fake_api import FakeApi, fake_api, until
 
 import hami_nvidia
 from hami_core.fit import Fleet
@@ -31,7 +32,6 @@ from hami_core.registry import Registry, load_registry
 from hami_core.requests import pod_request
 from hami_core.score import builtin
 from hami_core.testing.kubelet import Admitted, FakeKubelet
-from tests.kube.fake_api import FakeApi, fake_api, until
 
 ROOT = Path(__file__).resolve().parents[2]
 GPU = "nvidia.com/gpu"
