@@ -13,7 +13,7 @@ import pytest
 import yaml
 from dashboards.generate import HERE, pages
 
-from hami_core.monitor.monitor import all_specs, specs_of_hami
+from hami_core.monitor.exporter import all_specs, specs_of_hami
 from hami_core.monitor.schema import SPECS
 
 LABELS = {spec.name: {*spec.labels, "instance", "job"} for spec in all_specs()}

@@ -16,8 +16,9 @@ from hami_core.kube.settings import Listen
 from hami_core.local.sight import Sight
 from hami_core.monitor.containers import ContainerFolders, PodName
 from hami_core.monitor.devices import DeviceWatch
+from hami_core.monitor.exporter import Exporter, all_specs
 from hami_core.monitor.feedback import Feedback
-from hami_core.monitor.monitor import Monitor, all_specs
+from hami_core.monitor.monitor import Monitor
 from hami_core.monitor.serving import CannotListen, serve
 
 DEAD = Charged(pid=os.getpid(), start_ticks=1, classes={"buffer": 500 * MIB})
@@ -32,7 +33,8 @@ class Node:
         self.pods: dict[str, PodName] = {"uid-1": PodName(namespace="team", name="train")}
         self.devices = DeviceWatch([self._sight])
         source = ContainerFolders(root, node="node-a", names=self.pods.get)
-        self.monitor = Monitor([source], self.devices, feedback=Feedback(), legacy=True)
+        self.monitor = Monitor([source], self.devices, feedback=Feedback())
+        self.exporter = Exporter(self.monitor, legacy=True)
 
     def _sight(self) -> Sight:
         found = self.sights[-1]
@@ -43,7 +45,7 @@ class Node:
     def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """Every sample by name and labels, as a scrape over HTTP gives them."""
         with (
-            serve(self.monitor.registry(), Listen(host="127.0.0.1", port=0)) as url,
+            serve(self.exporter.registry(), Listen(host="127.0.0.1", port=0)) as url,
             urllib.request.urlopen(url) as answer,
         ):
             text = answer.read().decode()
@@ -110,7 +112,7 @@ def test_hamis_names_carry_hamis_labels_and_percent(node: Node) -> None:
 
 
 def test_old_names_are_there_only_when_asked_for(node: Node) -> None:
-    quiet = Monitor([], node.devices)
+    quiet = Exporter(Monitor([], node.devices))
     names = {family.name for family in quiet.collect()}
     assert "hami_host_gpu_memory_used_bytes" in names
     assert "HostGPUMemoryUsage" not in names
@@ -194,13 +196,13 @@ def test_a_source_that_fails_is_counted_and_the_scrape_goes_on(node: Node) -> No
         def look(self) -> list[object]:
             raise OSError("disk on fire")
 
-    broken = Monitor([Broken()], node.devices)  # type: ignore[list-item]
+    broken = Exporter(Monitor([Broken()], node.devices))  # type: ignore[list-item]
     found = {sample.name: sample.value for family in broken.collect() for sample in family.samples}
     assert found["hami_monitor_sources_failed_total"] == 1
 
 
 def test_a_taken_address_is_one_line(node: Node) -> None:
-    registry = node.monitor.registry()
+    registry = node.exporter.registry()
     with serve(registry, Listen(host="127.0.0.1", port=0)) as url:
         port = int(url.split(":")[2].split("/")[0])
         with (

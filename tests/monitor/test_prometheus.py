@@ -22,6 +22,7 @@ from tests.monitor.world import GPU, MIB, Charged, container, sight, write_regio
 from hami_core.kube.settings import Listen
 from hami_core.monitor.containers import ContainerFolders, PodName
 from hami_core.monitor.devices import DeviceWatch
+from hami_core.monitor.exporter import Exporter
 from hami_core.monitor.feedback import Feedback
 from hami_core.monitor.monitor import Monitor
 from hami_core.monitor.serving import serve
@@ -53,10 +54,11 @@ def prometheus(tmp_path: Path) -> Iterator[str]:
     devices = DeviceWatch([lambda: sight(used_mib=990)])
     devices.look()
     source = ContainerFolders(tmp_path, node="node-a", names=lambda _uid: PodName(namespace="team", name="train"))
-    monitor = Monitor([source], devices, feedback=Feedback(), legacy=True)
+    monitor = Monitor([source], devices, feedback=Feedback())
     monitor.tick()
+    exporter = Exporter(monitor, legacy=True)
     base = f"http://127.0.0.1:{free_port()}"
-    with serve(monitor.registry(), Listen(host="127.0.0.1", port=0)) as url:
+    with serve(exporter.registry(), Listen(host="127.0.0.1", port=0)) as url:
         target = urllib.parse.urlsplit(url).netloc
         settings = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},

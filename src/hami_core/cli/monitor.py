@@ -61,8 +61,13 @@ def monitor(
     from hami_core.kube.logs import set_up
     from hami_core.monitor.feedback import Feedback
     from hami_core.monitor.monitor import Monitor
-    from hami_core.monitor.serving import serve
     from hami_core.registry import load_registry
+
+    try:
+        from hami_core.monitor.exporter import Exporter
+        from hami_core.monitor.serving import serve
+    except ModuleNotFoundError as err:
+        raise click.ClickException(f"hami monitor needs {err.name}; run: pip install 'hami-core[monitor]'") from err
 
     if not local and simulate is None and hook_path is None:
         raise click.UsageError("say what to watch: --local, --simulate MACHINE or --hook-path FOLDER")
@@ -75,9 +80,9 @@ def monitor(
     if hook_path is not None:
         sources.append(_containers(hook_path, node))
     devices = _devices(machine, registry, node if hook_path is not None else machine.name)
-    watch = Monitor(sources, devices, feedback=Feedback() if feedback else None, legacy=legacy_metrics)
+    watch = Monitor(sources, devices, feedback=Feedback() if feedback else None)
     looking = Thread(target=devices.run, name="devices", daemon=True)
-    with serve(watch.registry(), listen) as url:
+    with serve(Exporter(watch, legacy=legacy_metrics).registry(), listen) as url:
         looking.start()
         click.echo(f"watching; metrics on {url}" if url else "watching; no metrics")
         try:
