@@ -29,7 +29,6 @@ VENDOR = "iluvatar"
 _CONTAINER_ENV = "SOL_CONTINER_NAME"  # the spelling that gpu-manager reads
 _CARD_CORES = 100
 
-CHIPS = ("MR-V100", "MR-V50", "BI-V150", "BI-V100")
 UNITS = Units(memory_unit_mib=256, cores_per_card=_CARD_CORES)
 
 
@@ -43,25 +42,23 @@ class ChipConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     resource_core_name: Name
 
 
-def builtin_chips() -> tuple[ChipConfig, ...]:
-    """The chips of a configuration that has no ``iluvatars`` section."""
-    return tuple(
-        ChipConfig(
-            chip_name=chip,
-            common_word=chip,
-            resource_count_name=f"iluvatar.ai/{chip}-vgpu",
-            resource_memory_name=f"iluvatar.ai/{chip}.vMem",
-            resource_core_name=f"iluvatar.ai/{chip}.vCore",
-        )
-        for chip in CHIPS
+BUILTIN_CHIPS = tuple(
+    ChipConfig(
+        chip_name=chip,
+        common_word=chip,
+        resource_count_name=f"iluvatar.ai/{chip}-vgpu",
+        resource_memory_name=f"iluvatar.ai/{chip}.vMem",
+        resource_core_name=f"iluvatar.ai/{chip}.vCore",
     )
+    for chip in ("MR-V100", "MR-V50", "BI-V150", "BI-V100")
+)
 
 
 @hookimpl
 def hami_families(config: ConfigSections) -> tuple[Family, ...]:
     """A family for each chip."""
     chips = config.entries("iluvatars", ChipConfig)
-    return tuple(_family(chip) for chip in (builtin_chips() if chips is None else chips))
+    return tuple(_family(chip) for chip in (BUILTIN_CHIPS if chips is None else chips))
 
 
 def _family(chip: ChipConfig) -> Family:

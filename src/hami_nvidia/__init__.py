@@ -1,7 +1,10 @@
-"""HAMi's plugin for NVIDIA GPUs: names, tables, and the few rules that are NVIDIA's own.
+"""NVIDIA GPUs.
 
-What differs from the core's defaults: an absent count is filled in and a whole card takes all cores (`admit`), MIG
-cards are cut into profiles (`mig`), and cards can be chosen by how they are connected (`topology`).
+What differs from other vendors: an absent count is filled in, and a whole card takes all cores; MIG cards are cut into
+profiles; cards can be chosen by how they are connected; their library, drivers' doubles and machines come along.
+
+Facts: wire contract sections 1.1, 1.3, 2, 3.6, 4.1 and 5. Modules: `config` (the configuration), `admit` (completing a
+request), `mig` (profiles), `topology` (pairs of cards), `probe` (NVML), `allocate` (what a container gets).
 """
 
 from __future__ import annotations
@@ -40,8 +43,13 @@ ISOLATION = Isolation(
 )
 
 
-def nvidia_family(settings: NvidiaConfig) -> Family:
-    """The one NVIDIA family, under the names that `settings` gives its resources."""
+@hookimpl
+def hami_families(config: ConfigSections) -> tuple[Family, ...]:
+    """One family for every NVIDIA model."""
+    return (_family(read_config(config)),)
+
+
+def _family(settings: NvidiaConfig) -> Family:
     return Family(
         name="NVIDIA",
         vendor=VENDOR,
@@ -67,12 +75,6 @@ def nvidia_family(settings: NvidiaConfig) -> Family:
 
 
 @hookimpl
-def hami_families(config: ConfigSections) -> Iterable[Family]:
-    """One family; its names come from the ``nvidia`` section."""
-    return (nvidia_family(read_config(config)),)
-
-
-@hookimpl
 def hami_machines() -> Iterable[Path]:
     """The machine files of this package."""
     # Through the loader, never by a folder's path: an editable install's package lies in two folders.
@@ -91,7 +93,7 @@ def hami_probe(vendor: str) -> Probe | None:
 
 
 @hookimpl
-def hami_node_codec(family: Family) -> NodeCodec | None:
+def hami_node_codec(family: Family) -> NodeCodec:
     """The register table, with the scores of pairs of cards beside it."""
     from hami_nvidia.topology import ScoredCodec  # noqa: PLC0415 - `hami --help` loads every plugin
 
@@ -99,7 +101,7 @@ def hami_node_codec(family: Family) -> NodeCodec | None:
 
 
 @hookimpl
-def hami_admit(family: Family) -> Admitter | None:
+def hami_admit(family: Family) -> Admitter:
     """HAMi's rules for a GPU container."""
     from hami_nvidia.admit import NvidiaAdmit  # noqa: PLC0415
 
@@ -107,7 +109,7 @@ def hami_admit(family: Family) -> Admitter | None:
 
 
 @hookimpl
-def hami_fit(family: Family) -> FitBehaviour | None:
+def hami_fit(family: Family) -> FitBehaviour:
     """MIG partitions and the topology-aware choice of cards."""
     from hami_nvidia.mig import MigPartitioner  # noqa: PLC0415
     from hami_nvidia.topology import choose_connected, wants_topology  # noqa: PLC0415
@@ -121,7 +123,7 @@ def hami_fit(family: Family) -> FitBehaviour | None:
 
 
 @hookimpl
-def hami_place(family: Family) -> PlacementWriter | None:  # noqa: ARG001 - one writer serves the one family
+def hami_place(family: Family) -> PlacementWriter:  # noqa: ARG001 - one writer serves the one family
     """The reservation of MIG partitions."""
     from hami_nvidia.mig import write_partitions  # noqa: PLC0415
 
@@ -129,7 +131,7 @@ def hami_place(family: Family) -> PlacementWriter | None:  # noqa: ARG001 - one 
 
 
 @hookimpl
-def hami_allocate(family: Family) -> Allocator | None:
+def hami_allocate(family: Family) -> Allocator:
     """The environment and mounts that hold a container to its share."""
     from hami_nvidia.allocate import NvidiaAllocate  # noqa: PLC0415
 

@@ -301,6 +301,18 @@ def test_beyond_counting() -> None:
     assert "device 1, field devmem" in str(verdict)
 
 
+def test_many_sets() -> None:
+    uuids = [f"gpu-{index}" for index in range(20)]
+    scores = [
+        {"uuid": mine, "score": {peer: 100 for n, peer in enumerate(uuids) if n % 2 == index % 2 and peer != mine}}
+        for index, mine in enumerate(uuids)
+    ]
+    objects = [node(node_nvidia_register=register(*uuids), node_nvidia_score=json.dumps(scores))]
+    item = pod({GPU: "10"}, annotations={"hami.io/gpu-scheduler-policy": "topology-aware"})
+    (chosen,) = cards(decided(objects, item), "NVIDIA")
+    assert sorted(chosen) in (sorted(uuids[0::2]), sorted(uuids[1::2]))
+
+
 def test_misspelt_setting() -> None:
     with pytest.raises(BadConfig, match=r"line 1, hygon\.memoryFaktor: is not a setting; did you mean memoryFactor\?"):
         load_registry(ConfigSections.parse("hygon: {memoryFaktor: 2}"), PLUGINS)
