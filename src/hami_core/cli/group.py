@@ -42,6 +42,7 @@ VERBS = {
     "monitor": Verb("hami_core.cli.monitor", "Serve metrics of shares, and give priority between them its meaning."),
     "schedule": Verb("hami_core.cli.schedule", "Say where a pod would go in a cluster, and why."),
     "scheduler": Verb("hami_core.cli.scheduler", "Serve the webhook and scheduler extender of a Kubernetes cluster."),
+    "node-agent": Verb("hami_core.cli.node_agent", "Find a node's cards and give containers their shares."),
     "explain": Verb("hami_core.cli.explain", "Say why the cluster's scheduler decided as it did about a pod."),
     "serve-fit": Verb("hami_core.cli.serve_fit", "Serve the fit engine to other programs over gRPC."),
     "conformance": Verb("hami_core.cli.conformance", "Hold a plugin to the rules that every plugin keeps."),

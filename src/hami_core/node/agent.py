@@ -70,6 +70,7 @@ class NodeAgent:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        _log.info("allocating for %s", ", ".join(self.discovery.vendors) or "no vendor: install the plugin of one")
         async with asyncio.TaskGroup() as group:
             group.create_task(self._events.run())
             group.create_task(self._refresh_for_ever(group))

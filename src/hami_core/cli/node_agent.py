@@ -1,0 +1,137 @@
+"""`hami node-agent`: the process on each node that finds cards and gives containers their shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hami_core.cli.scheduler import Seconds
+
+_FILE = click.Path(path_type=Path)
+_PATH = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command(epilog="Example: hami node-agent --node-name n1 --kubeconfig ~/.kube/config")
+@click.option("--node-name", envvar="NODE_NAME", required=True, help="This node, as Kubernetes calls it.")
+@click.option("--kubeconfig", type=_FILE, help="Without it: the pod's service account, else ~/.kube/config.")
+@click.option("--context", help="Of the kubeconfig.")
+@click.option("--device-config-file", type=_FILE, help="HAMi's device-config.yaml.")
+@click.option(
+    "--binding",
+    type=click.Choice(["late", "allocating"]),
+    default="late",
+    show_default=True,
+    help="late needs a container runtime with CDI; allocating takes HAMi's node lock.",
+)
+@click.option(
+    "--device-split-count", type=click.IntRange(1), default=10, show_default=True, help="Containers to a card."
+)
+@click.option(
+    "--device-memory-scaling",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Over 1 promises more memory than there is.",
+)
+@click.option("--device-cores-scaling", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True)
+@click.option("--enable-numa-topology", is_flag=True, help="Tell kubelet which NUMA node a card is on.")
+@click.option(
+    "--core-policy",
+    type=click.Choice(["default", "force", "disable"]),
+    default="default",
+    show_default=True,
+    help="When containers are held to their cores.",
+)
+@click.option("--isolate-whole-devices", is_flag=True, help="Hold containers that have all of a card's memory, too.")
+@click.option("--refresh", type=Seconds(), default="30s", show_default=True, help="Between two looks at the cards.")
+@click.option("--doubt-patience", type=Seconds(), default="5m", show_default=True, help="With a driver that is silent.")
+@click.option("--recovery", type=Seconds(), default="2m", show_default=True, help="That a card must be well to return.")
+@click.option(
+    "--harmless-xid", "harmless_xids", type=int, multiple=True, help="Beside 13, 31, 43, 45, 68 and 109; repeatable."
+)
+@click.option("--plugins-dir", type=_PATH, default=Path("/var/lib/kubelet/device-plugins"), show_default=True)
+@click.option(
+    "--pod-resources-socket",
+    type=_FILE,
+    default=Path("/var/lib/kubelet/pod-resources/kubelet.sock"),
+    show_default=True,
+)
+@click.option("--cdi-dir", type=_PATH, default=Path("/var/run/cdi"), show_default=True)
+@click.option(
+    "--files-dir",
+    type=_PATH,
+    default=Path("/usr/local/hami"),
+    show_default=True,
+    help="Libraries and containers' files; the same path on the host.",
+)
+@click.option("--log-format", type=click.Choice(["json", "console"]), default="console", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+def node_agent(
+    *,
+    node_name: str,
+    kubeconfig: Path | None,
+    context: str | None,
+    device_config_file: Path | None,
+    binding: str,
+    device_split_count: int,
+    device_memory_scaling: float,
+    device_cores_scaling: float,
+    enable_numa_topology: bool,
+    core_policy: str,
+    isolate_whole_devices: bool,
+    refresh: float,
+    doubt_patience: float,
+    recovery: float,
+    harmless_xids: tuple[int, ...],
+    plugins_dir: Path,
+    pod_resources_socket: Path,
+    cdi_dir: Path,
+    files_dir: Path,
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Find this node's cards, register them, serve kubelet's device plugin API, and clean up, until SIGTERM.
+
+    Containers that run keep what they have while no agent runs; the next one finds everything where it was.
+    """
+    import asyncio
+
+    try:
+        from hami_core.kube.api import connect
+        from hami_core.node.agent import NodeAgent, work_until_signalled
+    except ModuleNotFoundError as err:
+        raise click.ClickException(f"{err.name} is not installed; pip install 'hami-core[kubernetes]'") from err
+    from hami_core.kube.logs import set_up
+    from hami_core.node.health import XID_HARMLESS, HealthRules
+    from hami_core.node.settings import BindingMode, NodePaths, NodeSettings
+    from hami_core.registry import load_registry
+    from hami_core.wire.device_config import ConfigSections
+
+    set_up(log_format, log_level)
+    settings = NodeSettings(
+        node=node_name,
+        paths=NodePaths(plugins=plugins_dir, pod_resources=pod_resources_socket, cdi=cdi_dir, files=files_dir),
+        binding=BindingMode(binding),
+        split_count=device_split_count,
+        memory_scaling=device_memory_scaling,
+        core_scaling=device_cores_scaling,
+        numa=enable_numa_topology,
+        core_policy=core_policy,
+        whole_device_untouched=not isolate_whole_devices,
+        refresh_s=refresh,
+        health=HealthRules(
+            doubt_patience_s=doubt_patience,
+            recovery_s=recovery,
+            harmless_xids=XID_HARMLESS | frozenset(harmless_xids),
+        ),
+    )
+    registry = load_registry(None if device_config_file is None else ConfigSections.load(device_config_file))
+
+    async def main() -> None:
+        async with connect(kubeconfig, context) as api:
+            await work_until_signalled(NodeAgent(api, registry, settings).run)
+
+    asyncio.run(main())
