@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 import trustme
 from aiohttp import web
+from prometheus_client.parser import text_string_to_metric_families
 from tests.kube.fake_api import FakeApi, fake_api, until
 from tests.kube.loop import in_loop
 from tests.kube.world import node, placed, pod, registry
@@ -199,22 +200,28 @@ async def test_metrics_have_hamis_names_and_labels_and_its_old_ones_when_asked()
         async with site(build_metrics(scheduler)) as metrics:
             status, text = await metrics.get("/metrics")
         assert status == 200
-        old_card = 'deviceidx="0",devicetype="NVIDIA A40",deviceuuid="GPU-n1-0",nodeid="n1",zone="vGPU"'
-        card = 'device_index="0",device_type="NVIDIA A40",device_uuid="GPU-n1-0",node="n1",zone="vGPU"'
+        card = 'node="n1",device_uuid="GPU-n1-0",device_index="0",device_type="NVIDIA A40",zone="vGPU"'
+        old_card = 'nodeid="n1",deviceuuid="GPU-n1-0",deviceidx="0",devicetype="NVIDIA A40",zone="vGPU"'
+        share = 'namespace="team",node="n1",pod="a",container_index="0",device_uuid="GPU-n1-0",zone="vGPU"'
         for line in (
-            f"hami_gpu_shared_count{{{card}}} 1.0",
-            f"hami_gpu_core_limit_ratio{{{card}}} 100.0",
+            f"hami_gpu_memory_limit_bytes{{{card}}} 10485760000",
+            f"hami_gpu_shared_count{{{card}}} 1",
+            f"hami_gpu_core_limit_ratio{{{card}}} 100",
             f"hami_node_gpu_memory_allocated_ratio{{{card}}} 0.5",
-            f'hami_gpu_memory_allocated_bytes{{device_cores="0",{card}}} 5.24288e+09',
-            'hami_resource_quota_used{limit="9000",namespace="team",quota_name="nvidia.com/gpumem",zone="vGPU"} 5000.0',
-            f"GPUDeviceSharedNum{{{old_card}}} 1.0",
-            'nodeGPUMemoryPercentage{deviceidx="0",deviceuuid="GPU-n1-0",nodeid="n1",zone="vGPU"} 0.5',
-            'QuotaUsed{limit="9000",quotaName="nvidia.com/gpumem",quotanamespace="team",zone="vGPU"} 5000.0',
-            'hami_resource_quota_limit{namespace="team",quota_name="nvidia.com/gpumem",zone="vGPU"} 9000.0',
+            f'hami_gpu_memory_allocated_bytes{{{card},device_cores="0"}} 5242880000',
+            f'hami_node_gpu_overview{{{card},device_cores="0",device_memory_limit="10000"}} 5242880000',
+            f"hami_vgpu_memory_allocated_bytes{{{share}}} 5242880000",
+            f"hami_vgpu_core_allocated_ratio{{{share}}} 0",
+            'hami_resource_quota_used{namespace="team",quota_name="nvidia.com/gpumem",limit="9000",zone="vGPU"} 5000',
+            'hami_resource_quota_limit{namespace="team",quota_name="nvidia.com/gpumem",zone="vGPU"} 9000',
+            f"GPUDeviceSharedNum{{{old_card}}} 1",
+            'nodeGPUMemoryPercentage{nodeid="n1",deviceuuid="GPU-n1-0",deviceidx="0",zone="vGPU"} 0.5',
+            'QuotaUsed{quotanamespace="team",quotaName="nvidia.com/gpumem",limit="9000",zone="vGPU"} 5000',
         ):
-            assert line in text
-        share = 'container_index="0",device_uuid="GPU-n1-0",namespace="team",node="n1",pod="a",zone="vGPU"'
-        assert f"hami_vgpu_core_allocated_ratio{{{share}}} 0.0" in text
+            assert line in text.splitlines()
+        parsed = {family.name: family for family in text_string_to_metric_families(text)}
+        assert parsed["hami_gpu_shared_count"].type == "gauge"
+        assert parsed["hami_scheduler_pods"].samples[0].value == 1
 
 
 @in_loop
