@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from tests.kube.loop import in_loop
-from tests.kube.world import Clock, Desk, ask, cache_of, node, placed, pod
+from tests.kube.world import LOCK, Clock, Desk, ask, cache_of, node, placed, pod
 
 from hami_core.kube.records import decode_pod
 from hami_core.kube.settings import NodeChoice, Settings
 from hami_core.wire.extender import encode
+from hami_core.wire.node_lock import LockValue, encode_lock
 
 
 @in_loop
@@ -122,3 +125,30 @@ async def test_a_rejection_is_kept_with_a_line_for_each_card() -> None:
     assert kept.outcome == "rejected"
     assert len(kept.nodes["n1"]) == 3
     assert "99999 MiB" in kept.nodes["n1"][1]
+
+
+def lock_since(seconds: float, owner: str) -> str:
+    return encode_lock(LockValue(since=datetime.now(UTC) - timedelta(seconds=seconds), owner=("team", owner)))
+
+
+@pytest.mark.parametrize(
+    ("lock", "chosen"),
+    [
+        pytest.param(lock_since(60, "other"), "n2", id="stuck"),
+        pytest.param(lock_since(60, "a"), "n1", id="our own"),
+        pytest.param(lock_since(3600, "other"), "n1", id="expired"),
+        pytest.param("nonsense", "n1", id="unreadable"),
+    ],
+)
+@in_loop
+async def test_a_node_whose_lock_is_stuck_is_the_last_choice(lock: str, chosen: str) -> None:
+    locked = node("n1", late=False, **{LOCK: lock})
+    desk = Desk(cache_of(locked, node("n2", late=False)))
+    desk.cache.put_pod(decode_pod(json.dumps(placed("held", "GPU-n1-0", "n1", 1000)).encode()))  # binpack likes n1
+    assert (await desk.filtering.filter(ask(pod("a"), "n1", "n2"))).node_names == [chosen]
+
+
+@in_loop
+async def test_a_stuck_node_is_still_chosen_where_there_is_no_other() -> None:
+    desk = Desk(cache_of(node("n1", late=False, **{LOCK: lock_since(60, "other")})))
+    assert (await desk.filtering.filter(ask(pod("a"), "n1"))).node_names == ["n1"]

@@ -17,7 +17,7 @@ from hami_core.kube.api import ApiServer, pod_path
 from hami_core.kube.cache import Flight
 from hami_core.kube.decisions import Decisions, new_decision
 from hami_core.kube.filtering import AskedPod
-from hami_core.kube.locks import Locks, NodeLocked, locks_needed
+from hami_core.kube.locks import ALLOCATION_S, Locks, NodeLocked, locks_needed
 from hami_core.kube.records import decode_object
 from hami_core.placement import NODE, bind_annotations, placement_annotations
 from hami_core.wire.extender import BindArgs, BindResult
@@ -31,7 +31,6 @@ _CONFLICT = 409
 _NOT_FOUND = 404
 _TRIES = 5
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII)
-_LOCK_WAIT_S = 2.0  # a device plugin frees its lock within some 20 ms; longer waits go to the scheduler's queue
 _log = logging.getLogger(__name__)
 
 
@@ -169,7 +168,7 @@ class Binding:
         needed = locks_needed(flight.request, self._cache.registry, None if inventory is None else inventory.node)
         if not needed:
             return
-        patience_s = self._settings.lock_retry_s if flight.gang else _LOCK_WAIT_S
+        patience_s = self._settings.lock_retry_s if flight.gang else ALLOCATION_S
         began_s = time.perf_counter()
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(NodeLocked),

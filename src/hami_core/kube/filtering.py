@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,6 +14,7 @@ from hami_core.inventory import read_inventory
 from hami_core.kube.cache import Flight
 from hami_core.kube.decisions import Decisions, new_decision
 from hami_core.kube.explanations import Answer
+from hami_core.kube.locks import busy_nodes
 from hami_core.kube.records import decode_node, decode_object
 from hami_core.kube.settings import NodeChoice, Settings
 from hami_core.kube.verdicts import Verdicts
@@ -134,7 +136,10 @@ class Filtering:
     ) -> FilterResult:
         began_s = time.perf_counter()
         cache, settings = self._cache, self._settings
-        choice, reservation = cache.fleet.reserve(request, names, now_s=cache.clock(), hold_s=settings.hold_s)
+        free = self._without_busy(request, names)
+        choice, reservation = cache.fleet.reserve(request, free, now_s=cache.clock(), hold_s=settings.hold_s)
+        if reservation is None and len(free) < len(names):
+            choice, reservation = cache.fleet.reserve(request, names, now_s=cache.clock(), hold_s=settings.hold_s)
         if reservation is None:
             cache.land(request.key)
             answers = await self._verdicts.of(choice, names)
@@ -150,6 +155,19 @@ class Filtering:
         )
         self._decisions.reserved(request, decision, reservation.best, time.perf_counter() - began_s)
         return FilterResult(**_answer((reservation.best.placement.node,), nodes))
+
+    def _without_busy(self, request: PodRequest, names: Sequence[str]) -> Sequence[str]:
+        """The candidates on which a bind need not wait for another pod's allocation."""
+        if not self._cache.locks:
+            return names
+        busy = busy_nodes(
+            self._cache.locks,
+            request.namespace,
+            request.name,
+            now=datetime.now(UTC),
+            timeout_s=self._settings.lock_timeout_s,
+        )
+        return [name for name in names if name not in busy] if busy else names
 
     async def _all_that_fit(
         self, request: PodRequest, decision: str, names: Sequence[str], nodes: Mapping[str, msgspec.Raw] | None

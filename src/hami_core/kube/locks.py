@@ -15,6 +15,8 @@ from hami_core.kube.records import Meta
 from hami_core.wire.node_lock import LockValue, decode_lock, encode_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hami_core.model import PodRequest
     from hami_core.objects import NodeFacts
     from hami_core.registry import Registry
@@ -23,6 +25,10 @@ BINDING = "hami.io/binding"
 """A node annotation. ``late``: the agent learns at container start which pod it serves, so binds need no lock."""
 
 LATE = "late"
+
+ALLOCATION_S = 2.0
+"""A device plugin frees its lock within some 20 ms; what takes longer than this is stuck, and waits are not worth it."""
+
 _CONFLICT = 409
 _NOT_FOUND = 404
 _TRIES = 5
@@ -55,6 +61,25 @@ def locks_needed(request: PodRequest, registry: Registry, node: NodeFacts | None
         return ()
     asked = {registry.family(name).family.wire.lock for name in request.families}
     return tuple(sorted(asked - {NodeLock.NONE}))
+
+
+def busy_nodes(
+    locks: Mapping[str, Mapping[str, str]], namespace: str, pod: str, *, now: datetime, timeout_s: float
+) -> frozenset[str]:
+    """Nodes that another pod has locked for longer than an allocation takes: a bind there would only wait."""
+    return frozenset(
+        node
+        for node, held in locks.items()
+        if any(_busy(value, namespace, pod, now, timeout_s) for value in held.values())
+    )
+
+
+def _busy(value: str, namespace: str, pod: str, now: datetime, timeout_s: float) -> bool:
+    try:
+        lock = decode_lock(value, what="node lock")
+    except BadWire:
+        return False
+    return not lock.held_by(namespace, pod) and lock.expired(now, ALLOCATION_S) and not lock.expired(now, timeout_s)
 
 
 class Locks:
