@@ -192,6 +192,11 @@ DASHBOARDS = (
                 queries={f"increase(hami_share_refused_allocations_total{{{_AT_POD}}}[5m])": "{{pod}}/{{container}}"},
             ),
             Panel(
+                title="Past the isolation library",
+                unit=_BYTES,
+                queries={f"hami_isolation_bypass_bytes{{{_AT_POD}}}": "{{namespace}}/{{pod}}"},
+            ),
+            Panel(
                 title="Isolation, contention, yielding",
                 unit=_STATE,
                 queries={

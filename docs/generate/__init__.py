@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from docs.generate import conformance, devices, hooks, reasons
+from docs.generate import conformance, devices, hooks, metrics, reasons
 
 DOCS = Path(__file__).parents[1]
 
@@ -18,6 +18,7 @@ def pages() -> Mapping[Path, str]:
     return {
         DOCS / "conformance.md": conformance.page(),
         DOCS / "devices.md": devices.page(),
+        DOCS / "metrics.md": metrics.page(),
         DOCS / "reasons.md": reasons.page(),
         **{DOCS / "hooks" / name: text for name, text in hooks.pages().items()},
     }

@@ -6,6 +6,7 @@ import os
 import urllib.request
 from pathlib import Path
 
+import attrs
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.monitor.world import GPU, MIB, Charged, container, sight, write_region
@@ -143,6 +144,31 @@ def test_what_the_driver_counts_beyond_the_books_is_drift(node: Node) -> None:
     write_region(container(node.root) / "region", Charged(classes={"buffer": 600 * MIB}))
     assert node.values("hami_device_memory_drift_bytes", device_uuid=GPU) == [300 * MIB]
     assert node.values("hami_share_memory_drift_bytes", device_uuid=GPU) == [50 * MIB]
+
+
+@pytest.mark.parametrize(
+    "form", ["0::/kubepods/besteffort/pod{}/c1\n", "0::/kubepods.slice/kubepods-pod{}.slice/cri\n"]
+)
+def test_memory_of_a_pods_process_without_the_library_is_a_bypass(node: Node, form: str) -> None:
+    uid = "0a1b-2c3d"
+    spelt = uid if "besteffort" in form else uid.replace("-", "_")
+    folder = container(node.root, f"{uid}_main")
+    node.pods[uid] = PodName(namespace="team", name="sly")
+    write_region(folder / "region", Charged(classes={"buffer": 5 * MIB}))
+    node.sights.append(sight(process_memory_mib={os.getpid(): 5, 70001: 40, 70002: 80}))
+    node.devices.look()
+    groups = {70001: form.format(spelt), 70002: form.format(f"{spelt}4"), os.getpid(): form.format(spelt)}
+    picture = attrs.evolve(node.monitor.picture(), cgroup=lambda pid: groups[pid])
+    (bypass,) = picture.bypasses()
+    assert (bypass.workload.owner.pod, bypass.memory_bytes) == ("sly", 40 * MIB)
+
+
+def test_a_container_that_may_do_without_the_library_is_neither_unisolated_nor_a_bypass(node: Node) -> None:
+    record = '{"namespace": "team", "pod": "train", "uid": "uid-1", "library": ""}'
+    (container(node.root) / "record").write_text(record)
+    assert node.values("hami_isolation_active", pod="train") == []
+    assert node.values("hami_isolation_bypass_bytes") == []
+    assert node.values("hami_share_memory_limit_bytes", pod="train") == [1000 * MIB]
 
 
 def test_what_a_driver_would_not_say_has_no_sample(node: Node) -> None:

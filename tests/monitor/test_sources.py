@@ -16,6 +16,7 @@ from hami_core.local.machine import Machine
 from hami_core.monitor.containers import ContainerFolders, PodName
 from hami_core.monitor.leases import LocalLeases
 from hami_core.monitor.workload import Owner, Workload, read_workload
+from hami_core.node.files import NodeFiles, Record
 
 
 def look(root: Path) -> list[Workload]:
@@ -44,6 +45,17 @@ def test_a_container_of_several_families_is_several_workloads_named_by_the_agent
     found = look(tmp_path)
     assert [workload.key for workload in found] == ["container/uid-1_main/DCU", "container/uid-1_main/NVIDIA"]
     assert {workload.owner.pod for workload in found} == {"train"}
+
+
+def test_what_the_node_agent_makes_is_found(tmp_path: Path) -> None:
+    files = NodeFiles(tmp_path)
+    record = Record(
+        namespace="team", pod="train", uid="uid-1", container="main", family="NVIDIA", cdi_device="", library="/lib/1"
+    )  # fmt: skip
+    limits().write(files.make(record).limits)
+    (workload,) = look(tmp_path)
+    assert workload.owner == Owner(node="node-a", namespace="team", pod="train", container="main")
+    assert (workload.problems, workload.library, workload.pod_uid) == ((), True, "uid-1")
 
 
 def test_a_record_of_another_pod_is_not_believed(tmp_path: Path) -> None:

@@ -61,17 +61,22 @@ class ContainerFolders:
             if named is None:
                 continue
             for folder in _shares(entry):
-                pod = self._pod(named["pod"], folder)
-                if pod is not None:
-                    owner = Owner(node=self._node, namespace=pod.namespace, pod=pod.name, container=named["container"])
-                    key = "/".join(("container", *folder.relative_to(self._folder).parts))
-                    made.append(read_workload(key, owner, folder))
+                record = _read_record(named["pod"], folder)
+                pod = self._pod(named["pod"], record)
+                if pod is None:
+                    continue
+                owner = Owner(node=self._node, namespace=pod.namespace, pod=pod.name, container=named["container"])
+                key = "/".join(("container", *folder.relative_to(self._folder).parts))
+                meant = record is None or record.library != ""
+                made.append(attrs.evolve(read_workload(key, owner, folder), pod_uid=named["pod"], library=meant))
         return made
 
-    def _pod(self, uid: str, folder: Path) -> PodName | None:
+    def _pod(self, uid: str, record: _Record | None) -> PodName | None:
         if self._names is not None:
             return self._names(uid)
-        return _recorded(uid, folder) or PodName(namespace="", name=uid)
+        if record is not None:
+            return PodName(namespace=record.namespace, name=record.pod)
+        return PodName(namespace="", name=uid)
 
 
 def _shares(entry: Path) -> list[Path]:
@@ -89,13 +94,13 @@ def _folders(parent: Path) -> list[Path]:
         return []
 
 
-def _recorded(uid: str, folder: Path) -> PodName | None:
+def _read_record(uid: str, folder: Path) -> _Record | None:
     try:
         content = read_untrusted(folder / _RECORD, most_bytes=_MOST_RECORD_BYTES, what="record")
         record = None if content is None else msgspec.json.decode(content, type=_Record)
     except (HamiError, OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return None if record is None or record.uid != uid else PodName(namespace=record.namespace, name=record.pod)
+    return None if record is None or record.uid != uid else record
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -104,3 +109,4 @@ class _Record(msgspec.Struct, frozen=True):
     namespace: str
     pod: str
     uid: str
+    library: str | None = None  # empty: the container runs without it

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 
 from hami_core.monitor.activity import Reading
 from hami_core.monitor.devices import Devices, HostDevice
-from hami_core.monitor.processes import ProcessTable
+from hami_core.monitor.processes import ProcessTable, cgroup_of, in_pod
 from hami_core.monitor.workload import Share, Workload
 from hami_core.units import MIB
 
@@ -30,14 +30,26 @@ class ShareUse:
 
 
 @attrs.frozen(kw_only=True)
+class Bypass:
+    """Device memory that processes of a pod hold without the isolation library, by one of the pod's workloads."""
+
+    workload: Workload
+    memory_bytes: int
+
+
+@attrs.frozen(kw_only=True)
 class Picture:
-    """Workloads, devices and processes at one moment, or nearly. `now_ns` is the monotonic clock."""
+    """Workloads, devices and processes at one moment, or nearly.
+
+    `now_ns` is the monotonic clock. `cgroup` tells the control groups of a pid.
+    """
 
     now_ns: int
     workloads: tuple[Workload, ...]
     devices: Devices
     processes: ProcessTable
     readings: Mapping[tuple[str, str], Reading] = attrs.field(factory=dict, hash=False)
+    cgroup: Callable[[int], str] = cgroup_of
 
     def pids(self, workload: Workload) -> tuple[int, ...]:
         """The host's pids of the processes that use the isolation library."""
@@ -69,6 +81,24 @@ class Picture:
                         driver_bytes=_driver_bytes(device, pids),
                     )
                 )
+        return tuple(made)
+
+    def bypasses(self) -> tuple[Bypass, ...]:
+        """For every pod that is to be isolated as a whole, what its processes hold past the library."""
+        pods: dict[str, list[Workload]] = {}
+        for workload in self.workloads:
+            if workload.pod_uid is not None:
+                pods.setdefault(workload.pod_uid, []).append(workload)
+        told = [device.card.probed.process_memory_mib for device in self.devices.devices]
+        groups = {pid: self.cgroup(pid) for pid in sorted({pid for by_pid in told for pid in by_pid})} if pods else {}
+        made = []
+        for uid, workloads in pods.items():
+            if not all(workload.library for workload in workloads):
+                continue  # which container a process is of, its group does not say
+            inside = {pid for workload in workloads for pid in self.pids(workload)}
+            outside = {pid for pid, group in groups.items() if pid not in inside and in_pod(group, uid)}
+            memory_mib = sum(by_pid.get(pid, 0) for by_pid in told for pid in outside)
+            made.append(Bypass(workload=workloads[0], memory_bytes=memory_mib * MIB))
         return tuple(made)
 
     def _held(self, workload: Workload, share: Share) -> tuple[int, Mapping[str, int]]:

@@ -5,6 +5,7 @@ Found by namespace and pid in ``/proc``, so the library needs no probe and no pr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -76,3 +77,17 @@ def _pid_inside(entry: Path) -> int:
         if line.startswith("NSpid:"):
             return int(line.split()[-1])
     return int(entry.name)
+
+
+def cgroup_of(pid: int, proc: Path = Path("/proc")) -> str:
+    """The control groups of a process, as the kernel lists them; empty when it is gone."""
+    try:
+        return (proc / str(pid) / "cgroup").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def in_pod(cgroup: str, uid: str) -> bool:
+    """Whether a process of this group is of the pod. kubelet names groups by UID, for systemd with underscores."""
+    spelt = "|".join(re.escape(form) for form in (uid, uid.replace("-", "_")))
+    return re.search(rf"pod(?:{spelt})(?![0-9A-Za-z_-])", cgroup) is not None

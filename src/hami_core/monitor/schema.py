@@ -55,13 +55,18 @@ SPECS = (
     Spec(name="hami_share_yielding", says="1 where it is told to wait for higher priority.", labels=_SHARE),
     Spec(
         name="hami_isolation_active",
-        says="1 where a living process is held by the isolation library.",
+        says="1 where a living process is held by the isolation library; absent where none is meant to be.",
         labels=_OWNER,
     ),
     Spec(
         name="hami_isolation_heartbeat_age_seconds",
         says="Time since the library's last sign of life. It gives one when the program calls the device.",
         labels=_OWNER,
+    ),
+    Spec(
+        name="hami_isolation_bypass_bytes",
+        says="Memory that processes of the pod hold past the library, as the driver counts it.",
+        labels=("node", "namespace", "pod"),
     ),
     Spec(name="hami_isolation_processes", says="Living processes held by the library.", labels=_OWNER),
     Spec(name="hami_isolation_reaped_total", says="Dead processes found in the books.", labels=_OWNER, counter=True),
@@ -79,6 +84,8 @@ def fill(sheet: Sheet, picture: Picture) -> None:
         _share(sheet, use, picture.now_ns)
     for workload in picture.workloads:
         _workload(sheet, workload, picture)
+    for bypass in picture.bypasses():
+        sheet.add("hami_isolation_bypass_bytes", bypass.memory_bytes, owner_labels(bypass.workload))
 
 
 def _device(sheet: Sheet, device: HostDevice, uses: list[ShareUse]) -> None:
@@ -142,7 +149,8 @@ def _share(sheet: Sheet, use: ShareUse, now_ns: int) -> None:
 def _workload(sheet: Sheet, workload: Workload, picture: Picture) -> None:
     labels, region = owner_labels(workload), workload.region
     living = () if region is None else tuple(filter(picture.processes.alive, region.processes))
-    sheet.add("hami_isolation_active", picture.isolated(workload), labels)
+    if workload.library:
+        sheet.add("hami_isolation_active", picture.isolated(workload), labels)
     heartbeat_ns = None if region is None else region.heartbeat_ns
     sheet.add("hami_isolation_heartbeat_age_seconds", since_s(heartbeat_ns, picture.now_ns), labels)
     sheet.add("hami_isolation_processes", len(living), labels)

@@ -44,7 +44,8 @@ class Share:
 class Workload:
     """A lease or a container with what its files say. `problems` tells which of them cannot be used, and why.
 
-    `region` is None before the first process uses a device.
+    `region` is None before the first process uses a device. `pod_uid` is None outside Kubernetes. `library` is whether
+    the isolation library is meant to be in it: a container that holds whole devices may do without.
     """
 
     key: str
@@ -53,6 +54,8 @@ class Workload:
     limits: LimitsFile | None = None
     region: RegionView | None = None
     problems: tuple[str, ...] = ()
+    pod_uid: str | None = None
+    library: bool = True
 
     @property
     def limits_path(self) -> Path:
