@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ BINDING = "hami.io/binding"
 LATE = "late"
 
 ALLOCATION_S = 2.0
-"""A device plugin frees its lock within some 20 ms; what takes longer than this is stuck, and waits are not worth it."""
+"""A device plugin frees its lock within some 20 ms; what takes longer is stuck, and not waited for."""
 
 _CONFLICT = 409
 _NOT_FOUND = 404
@@ -70,14 +71,20 @@ def busy_nodes(
     return frozenset(
         node
         for node, held in locks.items()
-        if any(_busy(value, namespace, pod, now, timeout_s) for value in held.values())
+        if any(_busy(_read(value), namespace, pod, now, timeout_s) for value in held.values())
     )
 
 
-def _busy(value: str, namespace: str, pod: str, now: datetime, timeout_s: float) -> bool:
+@functools.lru_cache(maxsize=8192)  # the same locks are looked at in every filter until they change
+def _read(value: str) -> LockValue | None:
     try:
-        lock = decode_lock(value, what="node lock")
+        return decode_lock(value, what="node lock")
     except BadWire:
+        return None
+
+
+def _busy(lock: LockValue | None, namespace: str, pod: str, now: datetime, timeout_s: float) -> bool:
+    if lock is None:
         return False
     return not lock.held_by(namespace, pod) and lock.expired(now, ALLOCATION_S) and not lock.expired(now, timeout_s)
 
