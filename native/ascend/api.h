@@ -1,6 +1,7 @@
 /*
  * The functions of libruntime that this library wraps or calls, with the types they need: facts of the interface, read
- * in its public source. rtError_t and the enums are 32-bit; opaque things are pointers.
+ * in its public source. rtError_t and the enums are 32-bit; opaque things are pointers. Not read there: rtsMemGetInfo,
+ * the three rtKernelLaunch functions, the event functions and rtStreamGetCaptureInfo.
  */
 #ifndef HAMI_ASCEND_API_H
 #define HAMI_ASCEND_API_H
@@ -21,6 +22,7 @@ typedef struct rtLaunchConfig rtLaunchConfig_t;
 typedef struct rtArgsEx rtArgsEx_t;
 typedef struct rtSmDesc rtSmDesc_t;
 typedef struct rtTaskCfgInfo rtTaskCfgInfo_t;
+typedef struct rtPlaceHolderInfo rtPlaceHolderInfo_t;
 
 /* rtMemGetInfoEx's first argument: which memory, and of which page size. Only DDR is not the card's HBM. */
 enum { RT_MEMORYINFO_DDR = 0, RT_MEMORYINFO_HBM = 1 };
@@ -68,6 +70,19 @@ rtError_t rtKernelLaunchWithFlag(const void *stubFunc, uint32_t blockDim, rtArgs
                                  rtStream_t stm, uint32_t flags);
 rtError_t rtKernelLaunchWithFlagV2(const void *stubFunc, uint32_t blockDim, rtArgsEx_t *argsInfo, rtSmDesc_t *smDesc,
                                    rtStream_t stm, uint32_t flags, const rtTaskCfgInfo_t *cfgInfo);
+rtError_t rtLaunchKernelByFuncHandleV3(rtFuncHandle funcHandle, uint32_t blockDim, rtArgsEx_t *args, rtStream_t stm,
+                                       const rtTaskCfgInfo_t *cfgInfo);
+rtError_t rtsLaunchKernelWithConfig(rtFuncHandle funcHandle, uint32_t blockDim, rtStream_t stm, rtLaunchConfig_t *cfg,
+                                    void *argsHandle, void *reserve);
+rtError_t rtsLaunchKernelWithDevArgs(rtFuncHandle funcHandle, uint32_t blockDim, rtStream_t stm, rtLaunchConfig_t *cfg,
+                                     const void *args, uint32_t argsSize, void *reserve);
+rtError_t rtsLaunchKernelWithHostArgs(rtFuncHandle funcHandle, uint32_t blockDim, rtStream_t stm, rtLaunchConfig_t *cfg,
+                                      void *hostArgs, uint32_t argsSize, rtPlaceHolderInfo_t *placeHolders,
+                                      uint32_t placeHolderNum);
+rtError_t rtLaunchKernelWithArgsArray(void *func, uint32_t blockDim, rtStream_t stm, rtLaunchConfig_t *cfg,
+                                      void **args);
+rtError_t rtModelExecuteSync(rtModel_t mdl, rtStream_t stm, uint32_t flag, int32_t timeout);
+rtError_t rtsModelExecuteAsync(rtModel_t mdl, rtStream_t stm);
 rtError_t rtModelExecute(rtModel_t mdl, rtStream_t stm, uint32_t flag);
 
 rtError_t rtGetDevice(int32_t *devId);

@@ -90,6 +90,7 @@ int main(void) {
                                            .refused = 207018,
                                            .info = info};
   paths_check(&vendor);
+  races_check(&vendor);
   RUN(ddr_is_not_the_shares);
   RUN(errors_are_the_drivers);
   return 0;

@@ -107,6 +107,7 @@ int main(void) {
                                            .refused = 999,
                                            .info = info};
   paths_check(&vendor);
+  races_check(&vendor);
   RUN(host_memory_is_not_the_shares);
   RUN(errors_are_the_drivers);
   return 0;

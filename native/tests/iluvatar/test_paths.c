@@ -64,6 +64,7 @@ int main(void) {
                                            .refused = CUDA_ERROR_UNKNOWN,
                                            .info = info};
   paths_check(&vendor);
+  races_check(&vendor);
   RUN(processes_are_the_containers_own);
   RUN(what_the_driver_lacks_stays_missing);
   return 0;

@@ -36,4 +36,7 @@ struct vendor_under_test {
 
 void paths_check(const struct vendor_under_test *vendor);
 
+/* The same by many threads at once, across fork, and after a process that held memory was killed. */
+void races_check(const struct vendor_under_test *vendor);
+
 #endif

@@ -78,6 +78,7 @@ int main(void) {
                                            .refused = 100101,
                                            .info = info};
   paths_check(&vendor);
+  races_check(&vendor);
   RUN(errors_are_the_drivers);
   return 0;
 }

@@ -72,6 +72,7 @@ int main(void) {
                                            .refused = 999,
                                            .info = info};
   paths_check(&vendor);
+  races_check(&vendor);
   RUN(errors_are_the_drivers);
   return 0;
 }

@@ -1,0 +1,103 @@
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fake/card/card.h"
+#include "tests/interpose/paths.h"
+
+#define THREADS 8
+#define ROUNDS 200
+#define PIECE (150 * MIB) /* not all threads' pieces fit at once */
+
+static const struct vendor_under_test *under_test;
+
+static uint64_t used(void) {
+  uint64_t free_bytes = 0;
+  uint64_t total_bytes = 0;
+  under_test->info(&free_bytes, &total_bytes);
+  return total_bytes - free_bytes;
+}
+
+static int get(const struct path *path, uint64_t bytes, struct held *held) {
+  int result = path->get(bytes, held);
+  CHECK(result == 0 || result == under_test->out_of_memory);
+  return result;
+}
+
+static void *allocate_and_free(void *granted) {
+  for (int round = 0; round < ROUNDS; round++) {
+    struct held held = {0};
+    if (get(&under_test->paths[0], PIECE, &held) == 0) {
+      CHECK(fake_used_bytes() <= SHARE_BYTES);
+      CHECK_EQUAL(0, under_test->paths[0].put(&held));
+      (void)__atomic_add_fetch((int *)granted, 1, __ATOMIC_RELAXED);
+    }
+  }
+  return NULL;
+}
+
+static void threads_never_hold_more_than_the_share(void) {
+  pthread_t threads[THREADS];
+  int granted = 0;
+  for (int i = 0; i < THREADS; i++) {
+    CHECK_EQUAL(0, pthread_create(&threads[i], NULL, allocate_and_free, &granted));
+  }
+  for (int i = 0; i < THREADS; i++) {
+    CHECK_EQUAL(0, pthread_join(threads[i], NULL));
+  }
+  CHECK(granted > 0);
+  CHECK_EQUAL(0, used());
+}
+
+/* Status of a child that runs `work` and is waited for. */
+static int in_child(void (*work)(void)) {
+  int status = 0;
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    work();
+    _exit(0);
+  }
+  CHECK_EQUAL(child, waitpid(child, &status, 0));
+  return status;
+}
+
+static void take_what_is_left(void) {
+  struct held held = {0};
+  CHECK_EQUAL(400 * MIB, used());
+  CHECK_EQUAL(under_test->out_of_memory, get(&under_test->paths[0], 700 * MIB, &held));
+  CHECK_EQUAL(0, get(&under_test->paths[0], 500 * MIB, &held));
+  CHECK_EQUAL(900 * MIB, used());
+}
+
+static void a_child_shares_the_limit_and_takes_nothing_along(void) {
+  struct held held = {0};
+  CHECK_EQUAL(0, get(&under_test->paths[0], 400 * MIB, &held));
+  CHECK_EQUAL(0, in_child(take_what_is_left));
+  struct held rest = {0};
+  CHECK_EQUAL(0, get(&under_test->paths[0], 600 * MIB, &rest)); /* what the child held ended with it */
+  CHECK_EQUAL(0, under_test->paths[0].put(&rest));
+  CHECK_EQUAL(0, under_test->paths[0].put(&held));
+  CHECK_EQUAL(0, used());
+}
+
+static void hold_and_be_killed(void) {
+  struct held held = {0};
+  CHECK_EQUAL(0, get(&under_test->paths[0], 900 * MIB, &held));
+  (void)raise(SIGKILL);
+}
+
+static void what_a_killed_process_held_is_free_again(void) {
+  struct held held = {0};
+  CHECK_EQUAL(SIGKILL, WTERMSIG(in_child(hold_and_be_killed)));
+  CHECK_EQUAL(0, get(&under_test->paths[0], 900 * MIB, &held));
+  CHECK_EQUAL(0, under_test->paths[0].put(&held));
+}
+
+void races_check(const struct vendor_under_test *vendor) {
+  under_test = vendor;
+  RUN(threads_never_hold_more_than_the_share);
+  RUN(a_child_shares_the_limit_and_takes_nothing_along);
+  RUN(what_a_killed_process_held_is_free_again);
+}
