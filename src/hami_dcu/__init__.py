@@ -8,11 +8,9 @@ Facts: wire contract sections 1.1 and 4.3.
 
 from __future__ import annotations
 
-import msgspec
-
-from hami_core.family import Family, RegisterForm, Resources, SelectorKeys, Units, WireNames
+from hami_core.family import Family, RegisterForm, SelectorKeys, Units, WireNames
 from hami_core.hookspecs import hookimpl
-from hami_core.wire.device_config import ConfigSections, Count, Name
+from hami_core.wire.device_config import ConfigSections, Count, Name, ResourceNames
 
 VENDOR = "dcu"
 WIRE = WireNames(
@@ -30,7 +28,7 @@ SELECTORS = SelectorKeys(
 )
 
 
-class HygonConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class HygonConfig(ResourceNames, frozen=True, kw_only=True):
     """The ``hygon`` section of the device configuration."""
 
     resource_count_name: Name = "hygon.com/dcunum"
@@ -47,11 +45,7 @@ def hami_families(config: ConfigSections) -> tuple[Family, ...]:
         Family(
             name="DCU",
             vendor=VENDOR,
-            resources=Resources(
-                count=section.resource_count_name,
-                memory=section.resource_memory_name,
-                cores=section.resource_core_name,
-            ),
+            resources=section.resources,
             units=Units(memory_factor=max(1, section.memory_factor), default_cores=100),
             wire=WIRE,
             selectors=SELECTORS,

@@ -12,14 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
-import msgspec
 
 from hami_core.behaviour import Edits
-from hami_core.family import Family, RegisterForm, Resources, SelectorKeys, Units, WireNames
+from hami_core.family import Family, RegisterForm, SelectorKeys, Units, WireNames
 from hami_core.hookspecs import hookimpl
 from hami_core.requests import TableRequest, where
 from hami_core.units import whole_number
-from hami_core.wire.device_config import ConfigSections, Name
+from hami_core.wire.device_config import ConfigSections, Name, ResourceNames
 
 if TYPE_CHECKING:
     from hami_core.behaviour import Admitter, RequestParser
@@ -32,14 +31,11 @@ _CARD_CORES = 100
 UNITS = Units(memory_unit_mib=256, cores_per_card=_CARD_CORES)
 
 
-class ChipConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class ChipConfig(ResourceNames, frozen=True, kw_only=True):
     """One entry of the ``iluvatars`` section of the device configuration."""
 
     chip_name: Name
     common_word: Name
-    resource_count_name: Name
-    resource_memory_name: Name
-    resource_core_name: Name
 
 
 BUILTIN_CHIPS = tuple(
@@ -66,9 +62,7 @@ def _family(chip: ChipConfig) -> Family:
     return Family(
         name=word,
         vendor=VENDOR,
-        resources=Resources(
-            count=chip.resource_count_name, memory=chip.resource_memory_name, cores=chip.resource_core_name
-        ),
+        resources=chip.resources,
         units=UNITS,
         wire=WireNames(
             register=f"hami.io/node-{word}-register",

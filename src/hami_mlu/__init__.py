@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
-import msgspec
 
-from hami_core.family import Family, NodeLock, RegisterForm, Resources, SelectorKeys, Units, WireNames
+from hami_core.family import Family, NodeLock, RegisterForm, SelectorKeys, Units, WireNames
 from hami_core.hookspecs import hookimpl
 from hami_core.model import Device, Placement, PodRequest
 from hami_core.wire.capacity import capacity_codec
-from hami_core.wire.device_config import ConfigSections, Name
+from hami_core.wire.device_config import ConfigSections, Name, ResourceNames
 
 if TYPE_CHECKING:
     from hami_core.behaviour import NodeCodec, PlacementWriter
@@ -44,7 +43,7 @@ SELECTORS = SelectorKeys(
 UNITS = Units(memory_unit_mib=_UNIT_MIB, default_cores=100)
 
 
-class CambriconConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class CambriconConfig(ResourceNames, frozen=True, kw_only=True):
     """The ``cambricon`` section of the device configuration."""
 
     resource_count_name: Name = "cambricon.com/vmlu"
@@ -60,11 +59,7 @@ def hami_families(config: ConfigSections) -> tuple[Family, ...]:
         Family(
             name="MLU",
             vendor=VENDOR,
-            resources=Resources(
-                count=section.resource_count_name,
-                memory=section.resource_memory_name,
-                cores=section.resource_core_name,
-            ),
+            resources=section.resources,
             units=UNITS,
             wire=WIRE,
             selectors=SELECTORS,

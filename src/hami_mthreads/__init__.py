@@ -14,16 +14,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
-import msgspec
 
 from hami_core.behaviour import Edits
 from hami_core.errors import BadQuantity
-from hami_core.family import Family, NodeLock, RegisterForm, Resources, SelectorKeys, Units, WireNames
+from hami_core.family import Family, NodeLock, RegisterForm, SelectorKeys, Units, WireNames
 from hami_core.hookspecs import hookimpl
 from hami_core.model import Device, Placement, PodRequest
 from hami_core.requests import where
 from hami_core.units import whole_number
-from hami_core.wire.device_config import ConfigSections, Name
+from hami_core.wire.device_config import ConfigSections, Name, ResourceNames
 
 if TYPE_CHECKING:
     from hami_core.behaviour import Admitter, PlacementWriter
@@ -44,7 +43,7 @@ SELECTORS = SelectorKeys(allow_uuids="mthreads.ai/use-gpuuuid", deny_uuids="mthr
 UNITS = Units(memory_unit_mib=_UNIT_MIB, core_unit="sixteenth", cores_per_card=_CARD_CORES, totals_are_split=True)
 
 
-class MthreadsConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class MthreadsConfig(ResourceNames, frozen=True, kw_only=True):
     """The ``mthreads`` section of the device configuration."""
 
     resource_count_name: Name = "mthreads.com/vgpu"
@@ -60,11 +59,7 @@ def hami_families(config: ConfigSections) -> tuple[Family, ...]:
         Family(
             name="Mthreads",
             vendor=VENDOR,
-            resources=Resources(
-                count=section.resource_count_name,
-                memory=section.resource_memory_name,
-                cores=section.resource_core_name,
-            ),
+            resources=section.resources,
             units=UNITS,
             wire=WIRE,
             selectors=SELECTORS,

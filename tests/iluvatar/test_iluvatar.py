@@ -34,7 +34,11 @@ def test_a_configured_list_replaces_the_built_in_one() -> None:
 
 def test_a_chip_without_a_name_is_refused() -> None:
     with pytest.raises(BadConfig, match="chipName"):
-        loaded(hami_iluvatar, "X1", "iluvatars: [{commonWord: X1}]")
+        loaded(
+            hami_iluvatar,
+            "X1",
+            "iluvatars: [{commonWord: X1, resourceCountName: a, resourceMemoryName: b, resourceCoreName: c}]",
+        )
 
 
 def test_each_chip_reads_its_own_register(bi150) -> None:

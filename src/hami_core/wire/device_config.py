@@ -24,6 +24,7 @@ import msgspec
 import yaml
 
 from hami_core.errors import BadConfig, shown
+from hami_core.family import Resources
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 """A setting that must not be left empty, such as the name of a resource."""
@@ -31,6 +32,22 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 """A setting that counts something, in its own unit."""
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 """A setting that counts something there is at least one of."""
+
+
+class ResourceNames(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The settings that name a vendor's resources, as most sections have them; a section restates those it defaults."""
+
+    resource_count_name: Name
+    resource_memory_name: Name
+    resource_core_name: Name
+
+    @property
+    def resources(self) -> Resources:
+        """As families declare them."""
+        return Resources(
+            count=self.resource_count_name, memory=self.resource_memory_name, cores=self.resource_core_name
+        )
+
 
 T = TypeVar("T")
 Path_ = tuple[str | int, ...]
