@@ -150,8 +150,9 @@ class Fleet:
     ) -> tuple[Choice, Reservation | None]:
         """Decide and, in the same step, hold the chosen place, so that no other caller can get it.
 
-        The reservation replaces what the pod held. Where nothing fits, an earlier reservation of the pod ends and
-        anything it was confirmed to hold stays.
+        The reservation replaces what the pod held, also for good: only the caller knows whether it was placed and never
+        started, and is decided anew, or runs, and must not be asked about. Where nothing fits, an earlier reservation
+        of the pod ends and anything it was confirmed to hold stays.
 
         Args:
             pod: what to place.
