@@ -98,6 +98,20 @@ async def test_a_pod_goes_from_filter_to_its_node_and_frees_its_share_when_it_is
 
 
 @in_loop
+async def test_a_pod_refused_before_our_watch_showed_the_room_is_woken_and_one_without_room_is_not() -> None:
+    async with fake_api() as both, running(both) as (scheduler, client):
+        fake = both[0]
+        await until(lambda: scheduler.closed() == "")
+        for name, memory_mib in (("early", 6000), ("large", 20000)):
+            await fake.put(f"{PODS}/{name}", pod(name, memory_mib))
+            _, answer = await client.post("/filter", {"Pod": fake.item(f"{PODS}/{name}"), "NodeNames": ["n1"]})
+            assert answer["NodeNames"] == []
+        await fake.put("/api/v1/nodes/n1", node("n1"))
+        await until(lambda: "hami.io/retry" in fake.item(f"{PODS}/early")["metadata"].get("annotations", {}))
+        assert "hami.io/retry" not in fake.item(f"{PODS}/large")["metadata"].get("annotations", {})
+
+
+@in_loop
 async def test_until_the_cluster_is_read_nothing_is_decided() -> None:
     async with fake_api() as both:
         gate = asyncio.Event()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from hami_core.kube.events import Events, PodRef
 from hami_core.kube.explanations import Answer, Explanation, Explanations, lines_of, now_text, summary, tally_of
+from hami_core.kube.waking import Waking
 from hami_core.model import PodRequest
 from hami_core.registry import Registry
 from hami_core.verdict import Fits
@@ -27,16 +28,22 @@ class Decisions:
         registry: whose observers hear of it.
         events: where pods hear of it.
         explanations: where it is kept.
+        waking: looks after pods that were refused; None leaves that to kube-scheduler.
     """
 
-    def __init__(self, registry: Registry, events: Events, explanations: Explanations) -> None:
+    def __init__(
+        self, registry: Registry, events: Events, explanations: Explanations, waking: Waking | None = None
+    ) -> None:
         self.registry = registry
+        self._waking = waking
         self._events = events
         self._explanations = explanations
 
     def reserved(self, request: PodRequest, decision: str, best: Fits, took_s: float) -> None:
         """A node was chosen and its share reserved."""
         node = best.placement.node
+        if self._waking is not None:
+            self._waking.settled(request.key)
         self._say(
             request, decision, "reserved", f"find fit node({node}), score {best.score:.2f}", node=node, took_s=took_s
         )
@@ -44,6 +51,8 @@ class Decisions:
     def rejected(self, request: PodRequest, decision: str, answers: Mapping[str, Answer], took_s: float) -> None:
         """No node can take the pod."""
         texts = {name: answer.text for name, answer in answers.items()}
+        if self._waking is not None:
+            self._waking.refused(request, tuple(answers))
         self._say(request, decision, "rejected", summary(texts), answers=answers, texts=texts, took_s=took_s)
 
     def unreadable(self, request: PodRequest, decision: str, problem: str) -> None:
@@ -52,6 +61,8 @@ class Decisions:
 
     def bound(self, request: PodRequest, decision: str, node: str, took_s: float) -> None:
         """The pod was bound."""
+        if self._waking is not None:
+            self._waking.settled(request.key)
         message = f"Successfully binding node [{node}] to {request.namespace}/{request.name}"
         self._say(request, decision, "bound", message, node=node, took_s=took_s)
 

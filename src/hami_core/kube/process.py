@@ -32,6 +32,7 @@ from hami_core.kube.role import OwnPod, Role
 from hami_core.kube.server import build, build_metrics
 from hami_core.kube.settings import Listen, Settings
 from hami_core.kube.tls import TlsFiles, stamp
+from hami_core.kube.waking import Waking
 from hami_core.kube.webhook import Webhook
 from hami_core.objects import NodeFacts, PodFacts
 from hami_core.quota import NamespaceQuota
@@ -66,6 +67,8 @@ class Scheduler:
         self._tls = tls
         self._reflecting_anew = asyncio.Event()
         self._reflecting: list[asyncio.Task[None]] = []
+        dry = settings.dry_run
+        self.waking = None if dry else Waking(api, lambda: self.cache, leading=lambda: self.elector.leads)
         self._use(registry)
         self.webhook = Webhook(
             lambda: self.cache, settings.admission, trusted=settings.trusted_users, synced=lambda: self.synced
@@ -78,7 +81,7 @@ class Scheduler:
     def _use(self, registry: Registry) -> None:
         api, settings = self._api, self.settings
         self.cache = Cache(registry)
-        decisions = Decisions(registry, self.events, self.explanations)
+        decisions = Decisions(registry, self.events, self.explanations, self.waking)
         self.filtering = Filtering(self.cache, decisions, settings)
         self.binding = Binding(api, self.cache, decisions, settings, leading=lambda: self.elector.leads)
         self._nodes: Reflector[NodeFacts] = Reflector(
@@ -130,6 +133,8 @@ class Scheduler:
                     own = OwnPod.from_environment()
                     if own is not None and self.settings.election is not None and not self.settings.dry_run:
                         group.create_task(Role(self._api, own, deciding=lambda: not self.closed()).run())
+                    if self.waking is not None:
+                        group.create_task(self.waking.run())
                     group.create_task(self._watch_over())
                     group.create_task(self.audit.run())
                     group.create_task(self._follow_config())
