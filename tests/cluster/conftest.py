@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.cluster.api import Api
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.install import Installation, install
+from tests.cluster.install import SCHEDULER_USER, Installation, install
+from tests.cluster.interceptor import Interceptor
 from tests.cluster.processes import NotReady
 from tests.cluster.world import World
 
@@ -74,6 +75,21 @@ def world(installation: Installation, control_plane: ControlPlane, request: pyte
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture
+def interceptor(control_plane: ControlPlane, installation: Installation, world: World) -> Iterator[Interceptor]:
+    """Is asked before the API server carries out what the scheduler writes."""
+    made = Interceptor(control_plane, SCHEDULER_USER)
+    node = world.add_node({"metadata": {"name": "touched"}})
+    as_scheduler = Api(control_plane.url, installation.scheduler_token, control_plane.ca)
+    count = iter(range(1000))
+    try:
+        made.watch(lambda: as_scheduler.patch(node, {"metadata": {"annotations": {"touched": str(next(count))}}}))
+        yield made
+    finally:
+        made.close()
+        as_scheduler.close()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,6 +19,13 @@ CHART = Path(__file__).parents[2] / "charts" / "hami"
 NAMESPACE = "hami-system"
 RELEASE = "hami"
 SCHEDULER = "hami-scheduler"
+SCHEDULER_USER = f"system:serviceaccount:{NAMESPACE}:{SCHEDULER}"
+# Deleting it is as if the time of a leader that died had run out.
+LEASE: Object = {
+    "apiVersion": "coordination.k8s.io/v1",
+    "kind": "Lease",
+    "metadata": {"name": "hami-scheduler-extender", "namespace": NAMESPACE},
+}
 # HAMi's device plugin, as far as the scheduler knows it: who may finish what a bind began.
 DEVICE_PLUGIN = ("kube-system", "hami-device-plugin")
 

@@ -98,6 +98,11 @@ class Interceptor:
         return answer
 
 
+def is_binding(request: Request) -> bool:
+    """Whether a pod is about to be bound."""
+    return bool(request["kind"]["kind"] == "Binding")
+
+
 def _handler(decide: Callable[[Request], bool]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from tests.cluster.api import Api, Object
-from tests.cluster.control_plane import ControlPlane
-from tests.cluster.install import NAMESPACE, SCHEDULER, Installation
-from tests.cluster.interceptor import Interceptor, Request
+from tests.cluster.api import Object
+from tests.cluster.install import LEASE
+from tests.cluster.interceptor import Interceptor, Request, is_binding
 from tests.cluster.world import World, gpu_node
 
 ASKS = {"nvidia.com/gpu": 1, "nvidia.com/gpumem": 10000}
-USER = f"system:serviceaccount:{NAMESPACE}:{SCHEDULER}"
-LEASE: Object = {
-    "apiVersion": "coordination.k8s.io/v1",
-    "kind": "Lease",
-    "metadata": {"name": "hami-scheduler-extender", "namespace": NAMESPACE},
-}
 
 
 def _annotations(item: Object | None) -> dict[str, str]:
@@ -33,25 +24,7 @@ def _annotates(request: Request) -> bool:
     return request["kind"]["kind"] == "Pod" and "hami.io/vgpu-node" in _annotations(request["object"])
 
 
-def _binds(request: Request) -> bool:
-    return request["kind"]["kind"] == "Binding"
-
-
-STEPS = {"lock": _locks, "annotations": _annotates, "binding": _binds}
-
-
-@pytest.fixture
-def interceptor(control_plane: ControlPlane, installation: Installation, world: World) -> Iterator[Interceptor]:
-    made = Interceptor(control_plane, USER)
-    node = world.add_node({"metadata": {"name": "touched"}})
-    as_scheduler = Api(control_plane.url, installation.scheduler_token, control_plane.ca)
-    count = iter(range(1000))
-    try:
-        made.watch(lambda: as_scheduler.patch(node, {"metadata": {"annotations": {"touched": str(next(count))}}}))
-        yield made
-    finally:
-        made.close()
-        as_scheduler.close()
+STEPS = {"lock": _locks, "annotations": _annotates, "binding": is_binding}
 
 
 @pytest.mark.parametrize("carried_out", [True, False], ids=["carried-out", "lost"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 
 from tests.cluster.api import Object
 from tests.cluster.balancer import Balancer
-from tests.cluster.install import NAMESPACE
-from tests.cluster.processes import free_port, wait_for
+from tests.cluster.install import LEASE, NAMESPACE
+from tests.cluster.interceptor import Interceptor, Request, is_binding
+from tests.cluster.processes import Service, free_port, wait_for
 from tests.cluster.world import World, gpu, gpu_node
 
 SHARE = {"nvidia.com/gpu": 1, "nvidia.com/gpumem": 4096}
@@ -27,27 +29,58 @@ def _holds(world: World, pods: int) -> bool:
     return sum(map(len, world.holdings().values())) >= pods
 
 
+def _create_together(world: World, pods: int) -> None:
+    """Create pods, none of them scheduled before all are there: without a leader the webhook is not served here."""
+    kube_scheduler = world.plane.services["kube-scheduler"]
+    kube_scheduler.stop()
+    for index in range(pods):
+        world.api.create(world.pod(f"pod-{index:02d}", SHARE))
+    kube_scheduler.start()
+
+
+def _killing(service: Service, *, after: int = 0) -> Callable[[Request], bool | None]:
+    """Kills a process when it is about to bind a pod, after so many that it may bind; that bind fails."""
+    seen = 0
+
+    def decide(request: Request) -> bool | None:
+        nonlocal seen
+        if not is_binding(request):
+            return None
+        seen += 1
+        if seen <= after:
+            return None
+        service.kill()
+        return False
+
+    return decide
+
+
 def test_a_scheduler_killed_while_it_binds_over_commits_nothing_and_binds_the_rest_when_it_is_back(
-    world: World,
+    world: World, interceptor: Interceptor
 ) -> None:
     room = 24
     for index in range(3):
         world.add_node(gpu_node(f"killed-{index}", 2, 4 * 4096))
-    for index in range(room):
-        world.api.create(world.pod(f"pod-{index:02d}", SHARE))
+    scheduler = world.installation.scheduler
 
-    for bound in (1, 5, 10):  # killed with binds under way, not between them
-        wait_for("binds under way", partial(_holds, world, bound), timeout_s=60)
-        world.installation.scheduler.kill()
+    interceptor.expect(_killing(scheduler, after=3))
+    _create_together(world, room)
+    for _ in range(2):
+        assert interceptor.acted.wait(60)
         assert all(used <= 4 * 4096 for used in _card_use(world).values())
+        interceptor.expect(_killing(scheduler, after=3))
+        world.api.delete(LEASE)
         world.installation.start_scheduler()
+    assert interceptor.acted.wait(60)
+    world.api.delete(LEASE)
+    world.installation.start_scheduler()
 
     wait_for("all bound", partial(_holds, world, room), timeout_s=60, pause_s=0.5)
     assert list(_card_use(world).values()) == [4 * 4096] * 6
 
 
 def test_when_the_leader_is_killed_while_it_binds_another_replica_takes_over_and_over_commits_nothing(
-    world: World,
+    world: World, interceptor: Interceptor
 ) -> None:
     installation, api = world.installation, world.api
     room = 24
@@ -72,11 +105,9 @@ def test_when_the_leader_is_killed_while_it_binds_another_replica_takes_over_and
             replica.start()
             replica.wait_ready(installation.ready(ports[name]))
         (leader,) = wait_for("a leader", behind_the_service, timeout_s=30)
-        for index in range(room):
-            api.create(world.pod(f"pod-{index:02d}", SHARE))
-        wait_for("binds under way", partial(_holds, world, 1), timeout_s=60)
-
-        replicas[leader].kill()
+        interceptor.expect(_killing(replicas[leader], after=5))
+        _create_together(world, room)
+        assert interceptor.acted.wait(60)
         api.delete(pods[leader])
 
         wait_for("all bound", partial(_holds, world, room), timeout_s=90, pause_s=0.5)
