@@ -8,6 +8,9 @@
 
 #define PROBES 64
 
+/* What events can tell apart. */
+#define SHORTEST_KERNEL_NS 500U
+
 enum probe_state { PROBE_FREE, PROBE_HELD, PROBE_OUT };
 
 struct hami_probe {
@@ -19,7 +22,6 @@ struct hami_probe {
   bool per_thread;
   bool was_idle;       /* the stream had nothing to do when it started */
   uint64_t started_ns; /* host time, right after the start was marked */
-  uint64_t host_ns;    /* from there until the launch call had returned */
   uint64_t order;      /* in which they went out */
   struct hami_probe_result result;
 };
@@ -27,7 +29,8 @@ struct hami_probe {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct hami_probe probes[PROBES];
 static uint64_t next_order;
-static uint32_t out_count; /* changed under the lock, read without */
+static uint64_t shortest_host_ns = UINT64_MAX; /* from the mark of a start until the launch call had returned */
+static uint32_t out_count;                     /* changed under the lock, read without */
 
 /* Creating and asking events is refused to all threads while any thread captures in global mode; a thread may say that
  * it knows what it does. */
@@ -112,13 +115,14 @@ struct hami_probe *hami_probes_start(CUcontext context, CUstream stream, bool pe
 }
 
 void hami_probes_end(struct hami_probe *probe, const struct hami_probe_result *expected) {
-  probe->host_ns = hami_effects_system.now_ns() - probe->started_ns;
+  uint64_t host_ns = hami_effects_system.now_ns() - probe->started_ns;
   CUresult marked = record(probe->end, probe->stream, probe->per_thread);
   (void)pthread_mutex_lock(&lock);
   probe->result = *expected;
   /* Without its end mark it is collected at once, as not measured. */
   probe->result.measured_ns = marked == CUDA_SUCCESS ? UINT64_MAX : 0;
   probe->order = next_order++;
+  shortest_host_ns = host_ns < shortest_host_ns ? host_ns : shortest_host_ns;
   probe->state = PROBE_OUT;
   __atomic_store_n(&out_count, out_count + 1, __ATOMIC_RELAXED);
   (void)pthread_mutex_unlock(&lock);
@@ -141,9 +145,10 @@ static uint64_t elapsed_ns(const struct hami_probe *probe) {
     return 0;
   }
   uint64_t between_ns = (uint64_t)((double)milliseconds * 1e6);
-  /* In an idle stream the start was reached at once, and the time until the launch came is the host's. */
-  uint64_t kernel_ns = probe->was_idle ? hami_sizes_subtract(between_ns, probe->host_ns) : between_ns;
-  return kernel_ns < 1000 ? 1000 : kernel_ns;
+  /* In an idle stream the start was reached at once, and the time until the launch came is the host's. This launch's
+   * own may contain a loss of the processor after the kernel began, so the shortest ever seen is taken off. */
+  uint64_t kernel_ns = probe->was_idle ? hami_sizes_subtract(between_ns, shortest_host_ns) : between_ns;
+  return kernel_ns < SHORTEST_KERNEL_NS ? SHORTEST_KERNEL_NS : kernel_ns;
 }
 
 bool hami_probes_collect(struct hami_probe_result *result) {

@@ -2,7 +2,7 @@
  * Load for the core limit: PROCESSES processes launch kernels of NANOSECONDS as fast as they may, for SECONDS of the
  * device's clock; prints the percent of the device's time that they got. With "sync" each waits for its kernel before
  * the next; with "async" it only keeps from running ahead by more than the driver's queue.
- * LEAST and MOST, if given, make it a test.
+ * LEAST and MOST, if given, make it a test. WARM_UP_S seconds before are not counted.
  */
 #include <signal.h>
 #include <sys/mman.h>
@@ -54,10 +54,15 @@ int main(int argc, char **argv) {
   while (__atomic_load_n(&shared->ready, __ATOMIC_ACQUIRE) < processes) {
     usleep(1000);
   }
-  uint64_t begin_ns = hami_fake_now_ns();
+  const char *warm_up = getenv("WARM_UP_S");
+  uint64_t begin_ns = hami_fake_now_ns() + (uint64_t)((warm_up == NULL ? 0.0 : strtod(warm_up, NULL)) * 1e9);
   shared->end_ns = begin_ns + (uint64_t)(seconds * 1e9);
-  uint64_t before_ns = hami_fake_busy_ns(0, 0);
   __atomic_store_n(&shared->go, 1, __ATOMIC_RELEASE);
+  while (hami_fake_now_ns() < begin_ns) {
+    usleep(1000);
+  }
+  begin_ns = hami_fake_now_ns();
+  uint64_t before_ns = hami_fake_busy_ns(0, 0);
   while (hami_fake_now_ns() < shared->end_ns) {
     usleep(1000);
   }
