@@ -81,6 +81,23 @@ class Probe(Protocol):
         ...
 
 
+@attrs.frozen(kw_only=True)
+class DeviceEvent:
+    """What a driver reported of a card by itself. `xid` is NVIDIA's number of it, None where there is none."""
+
+    uuid: str
+    xid: int | None = None
+    note: str = ""
+
+
+class Watch(Protocol):
+    """Waits for what a driver reports by itself. Runs in a child process, for as long as it likes."""
+
+    def __call__(self, report: Callable[[DeviceEvent], None]) -> None:
+        """Call `report` for every event; return where there is nothing to wait for."""
+        ...
+
+
 # ---- node <-> cluster ----------------------------------------------------------------------------------------------
 
 
@@ -205,8 +222,8 @@ class BoundedScorer(NodeScorer, Protocol):
         """What the score depends on of a node's cards of the family; asked for when a node's cards change."""
         ...
 
-    def bounds(self, layout: Hashable, request: PodRequest) -> tuple[float, float]:
-        """The least and the most that it could add on such a node, whatever is free there."""
+    def bounds(self, layout: Hashable, request: PodRequest, choice: int) -> tuple[float, float]:
+        """The least and the most that it could add on such a node, with `choice` cards or more to choose from."""
         ...
 
 

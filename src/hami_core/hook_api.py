@@ -17,7 +17,7 @@ import attrs
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-API_VERSION = "1.0"
+API_VERSION = "1.1"
 """The version of the hooks that this installation calls."""
 
 ATTRIBUTE = "HAMI_API"
@@ -39,6 +39,7 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
     "hami_families": {"1.0": "First version."},
     "hami_machines": {"1.0": "First version."},
     "hami_probe": {"1.0": "First version."},
+    "hami_watch": {"1.1": "First version."},
     "hami_node_codec": {"1.0": "First version."},
     "hami_admit": {"1.0": "First version."},
     "hami_request": {"1.0": "First version."},

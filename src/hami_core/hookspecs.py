@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from hami_core.behaviour import Admitter, Allocator, FitBehaviour, NodeCodec, PlacementWriter, Probe, RequestParser
+    from hami_core.behaviour import (
+        Admitter,
+        Allocator,
+        FitBehaviour,
+        NodeCodec,
+        PlacementWriter,
+        Probe,
+        RequestParser,
+        Watch,
+    )
     from hami_core.family import Family
     from hami_core.score.policy import Policy
     from hami_core.wire.device_config import ConfigSections
@@ -62,6 +71,18 @@ def hami_probe(vendor: str) -> Probe | None:
     May touch: the vendor's management library, sysfs. The returned function must be importable in a fresh interpreter.
     Empty:     None: devices of this vendor are known only from the cluster.
     Raises:    the probe is reported as failed; what was known before stays (unknown is not zero).
+    Since:     0.1
+    """
+
+
+@hookspec
+def hami_watch(vendor: str) -> Watch | None:
+    """Return the function that waits for what this vendor's driver reports by itself.
+
+    Caller:    the node agent, in a child process of its own that runs as long as the agent does.
+    May touch: the vendor's management library. The returned function must be importable in a fresh interpreter.
+    Empty:     None: the health of this vendor's devices is known from probes alone.
+    Raises:    the function is started again after a while; no device is the worse for it.
     Since:     0.1
     """
 

@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
 
 def _answer(target: str) -> Answer:
     try:
-        report = _find(target)()
+        report = find(target)()
     except HamiError as err:
         return Answer(error=str(err))
     except Exception as err:  # noqa: BLE001 - whatever a vendor library raises becomes the text of ProbeFailed
@@ -47,7 +47,8 @@ def _answer(target: str) -> Answer:
     return Answer(report=report)
 
 
-def _find(target: str) -> Any:
+def find(target: str) -> Any:
+    """The function that ``module:name`` names."""
     module, _, path = target.partition(":")
     found: Any = importlib.import_module(module)
     for name in path.split("."):

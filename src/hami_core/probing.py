@@ -72,7 +72,7 @@ def run_probe(
     Raises:
         ProbeFailed: as in `probe_vendor`; also when `probe` is not importable by name.
     """
-    target = _name_of(probe, vendor)
+    target = importable_name(probe, what=f"probe of {vendor}")
     reading, writing = os.pipe()
     try:
         child = _start(target, writing, environ)
@@ -91,10 +91,15 @@ def run_probe(
         os.close(reading)
 
 
-def _name_of(probe: Any, vendor: str) -> str:
-    module, name = getattr(probe, "__module__", None), getattr(probe, "__qualname__", None)
+def importable_name(function: Any, *, what: str) -> str:
+    """``module:name`` of a function, by which a child process finds it.
+
+    Raises:
+        ProbeFailed: it has none; `what` says whose function it is.
+    """
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not name or "<" in name:
-        raise ProbeFailed(f"probe of {vendor}: {shown(repr(probe))} must be a function at the top of a module")
+        raise ProbeFailed(f"{what}: {shown(repr(function))} must be a function at the top of a module")
     return f"{module}:{name}"
 
 

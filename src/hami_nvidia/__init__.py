@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
-from hami_core.behaviour import Admitter, Allocator, FitBehaviour, NodeCodec, PlacementWriter, Probe
+from hami_core.behaviour import Admitter, Allocator, FitBehaviour, NodeCodec, PlacementWriter, Probe, Watch
 from hami_core.family import Family, Isolation, Resources, SelectorKeys, Units, WireNames
 from hami_core.hookspecs import hookimpl
 from hami_core.wire.device_config import ConfigSections
@@ -90,6 +90,16 @@ def hami_probe(vendor: str) -> Probe | None:
     from hami_nvidia.probe import probe  # noqa: PLC0415 - a scheduler loads this plugin without NVML
 
     return probe
+
+
+@hookimpl
+def hami_watch(vendor: str) -> Watch | None:
+    """NVML's events, in a child process."""
+    if vendor != VENDOR:
+        return None
+    from hami_nvidia.watch import watch  # noqa: PLC0415 - as with the probe
+
+    return watch
 
 
 @hookimpl

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hami_core.hook_api import API_VERSION
+
 
 def run(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "hami_core.testing.pytest_plugin", "-p", "no:cacheprovider"]
@@ -15,7 +17,7 @@ def run(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_each_rule_is_a_test(tmp_path: Path) -> None:
     ended = run(tmp_path, "--hami-plugin", "dcu", "-v", "-k", "names or resources")
     assert ended.returncode == 0, ended.stdout
-    assert "hami: plugin dcu, hook API 1.0" in ended.stdout
+    assert f"hami: plugin dcu, hook API {API_VERSION}" in ended.stdout
     assert "::names-can-travel" in ended.stdout
     assert "2 passed" in ended.stdout
 

@@ -17,16 +17,19 @@ from hami_core.node.binder import Binder, Host
 from hami_core.node.cleanup import clean
 from hami_core.node.discovery import Discovery
 from hami_core.node.furnishing import Furnisher
+from hami_core.node.health import Kind, Sighting
 from hami_core.node.ids import Replica, replicas
 from hami_core.node.late import LateBinder
 from hami_core.node.plugin import DevicePlugin
 from hami_core.node.registration import Registration
 from hami_core.node.serving import PluginServer
 from hami_core.node.settings import BindingMode
+from hami_core.node.watching import watch
 from hami_core.packaged import NotInstalled
 from hami_core.wire.cordon import cordoned
 
 if TYPE_CHECKING:
+    from hami_core.behaviour import DeviceEvent
     from hami_core.kube.api import ApiServer
     from hami_core.node.settings import NodeSettings
     from hami_core.registry import LoadedFamily, Registry
@@ -52,6 +55,7 @@ class NodeAgent:
         self.discovery = Discovery(registry, settings, environ=environ)
         self.furnisher = Furnisher(registry, settings)
         self.servers: dict[str, PluginServer] = {}
+        self._environ = environ
         self._api = api
         self._registry = registry
         self._settings = settings
@@ -67,6 +71,7 @@ class NodeAgent:
         )
         self._registration = Registration(api, settings.node, registry, late=settings.binding is BindingMode.LATE)
         self._refreshed = asyncio.Event()
+        self._wanted = asyncio.Event()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -75,6 +80,8 @@ class NodeAgent:
             group.create_task(self._events.run())
             group.create_task(self._refresh_for_ever(group))
             group.create_task(self._clean_for_ever())
+            for vendor in self.discovery.vendors:
+                group.create_task(watch(self._registry, vendor, self._see, environ=self._environ))
 
     async def refresh(self) -> None:
         """Look at the cards, say on the node what they are, and tell kubelet."""
@@ -99,7 +106,18 @@ class NodeAgent:
                     self.servers[name] = PluginServer(self._plugins[name], self._settings.paths.plugins)
                     group.create_task(self.servers[name].run())
             self._refreshed.set()
-            await asyncio.sleep(self._settings.refresh_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), self._settings.refresh_s)
+            self._wanted.clear()
+
+    def _see(self, event: DeviceEvent) -> None:
+        """Count an event against its card; kubelet and the scheduler hear of it at once."""
+        rules = self._settings.health
+        fault = Sighting(kind=Kind.FAULT, note=event.note) if event.xid is None else rules.of_xid(event.xid)
+        if fault is None:
+            _log.info("card %s: Xid %s, which is the program's own fault", event.uuid, event.xid)
+        elif self.discovery.see(event.uuid, fault) is not None:
+            self._wanted.set()
 
     def _install(self, loaded: LoadedFamily) -> None:
         """Put the library in place before the first container wants it, so that what is wrong is said early."""

@@ -54,6 +54,7 @@ class Discovery:
     ) -> None:
         self.health: dict[str, Health] = {}
         self.problems: dict[str, str] = {}
+        self.rules = settings.health
         self._registry = registry
         self._settings = settings
         self._environ = environ
@@ -90,7 +91,7 @@ class Discovery:
         if not any(uuid in known for known in self._cards.values()):
             return None
         before = self.health.get(uuid, Health())
-        after = before.see(sighting, self._clock(), self._settings.health)
+        after = before.see(sighting, self._clock(), self.rules)
         return self._keep(uuid, before, after)
 
     def cordon(self, uuids: frozenset[str]) -> tuple[Change, ...]:
