@@ -85,7 +85,12 @@ static bool limited(const struct hami_pacing *pacing, const struct hami_region_d
 
 bool hami_pacing_limits(struct hami_pacing *pacing, int device, uint64_t now) {
   hami_live_limits_poll(pacing->limits, now);
-  return known_device(pacing, device) && limited(pacing, record_of(pacing, (uint32_t)device), (uint32_t)device, now);
+  if (!known_device(pacing, device)) {
+    return false;
+  }
+  uint32_t index = (uint32_t)device;
+  return limited(pacing, record_of(pacing, index), index, now) ||
+         __atomic_load_n(&pacing->limits->yields[index], __ATOMIC_RELAXED) != 0;
 }
 
 /* Device time as the time in which a share earns it. */

@@ -19,7 +19,7 @@ import pytest
 HAMI = str(Path(sys.executable).with_name("hami"))
 SPIN = (sys.executable, str(Path(__file__).parents[2] / "examples" / "nvidia" / "spin.py"), "5")
 MACHINE = ("--simulate", "t4")
-SHARE = ("--memory", "4000", "--cores", "30")
+CORES = ("--cores", "30")
 
 
 @attrs.frozen
@@ -28,9 +28,9 @@ class Host:
 
     environ: dict[str, str]
 
-    def spin(self, priority: int) -> subprocess.Popen[str]:
+    def spin(self, priority: int, *cores: str) -> subprocess.Popen[str]:
         """A command that keeps the card busy; it runs when this returns."""
-        words = [HAMI, "run", *MACHINE, *SHARE, "--priority", str(priority), "--", *SPIN]
+        words = [HAMI, "run", *MACHINE, "--memory", "4000", *cores, "--priority", str(priority), "--", *SPIN]
         started = subprocess.Popen(
             words, env=self.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -81,11 +81,14 @@ def end(process: subprocess.Popen[str]) -> int:
     return int(out.split()[-1])
 
 
-def test_high_priority_works_unheld_while_low_priority_waits_and_works_on_afterwards(host: Host, metrics: str) -> None:
-    low = host.spin(1)
+@pytest.mark.parametrize("cores", [CORES, ()], ids=["limited", "unlimited"])
+def test_high_priority_works_unheld_while_low_priority_waits_and_works_on_afterwards(
+    host: Host, metrics: str, cores: tuple[str, ...]
+) -> None:
+    low = host.spin(1, *cores)
     alone = host.until(lambda shares: shares[1]["contended"] is False)
     assert not alone[1]["yields"]
-    high = host.spin(0)
+    high = host.spin(0, *cores)
     both = host.until(lambda shares: 0 in shares and shares[1]["yields"] and shares[0]["contended"] is False)
     assert both[1]["contended"] is True
     assert not both[0]["yields"]
@@ -104,7 +107,7 @@ def test_high_priority_works_unheld_while_low_priority_waits_and_works_on_afterw
 
 
 def test_two_of_high_priority_are_both_held(host: Host, metrics: str) -> None:
-    first, second = host.spin(0), host.spin(0)
+    first, second = host.spin(0, *CORES), host.spin(0, *CORES)
     found = host.until(lambda shares: bool(shares[0]["contended"]))
     assert not found[0]["yields"]
     end(first)
@@ -112,6 +115,6 @@ def test_two_of_high_priority_are_both_held(host: Host, metrics: str) -> None:
 
 
 def test_without_a_monitor_the_limits_file_says_nothing_of_others(host: Host) -> None:
-    low = host.spin(1)
+    low = host.spin(1, *CORES)
     assert host.shares()[1]["contended"] is None
     end(low)

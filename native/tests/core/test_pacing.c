@@ -373,6 +373,15 @@ static void a_lower_priority_yields_for_a_bounded_time(void) {
   CHECK(worker->busy_ns > 900 * MS);
 }
 
+static void a_launch_may_have_to_wait_where_only_priority_holds_it(void) {
+  begin("priority 1\ndevice " WORLD_GPU_0 " contended=no yield=yes");
+  struct hami_pacing *pacing = &add_worker(1 * MS, 1, true)->process->pacing;
+  CHECK(hami_pacing_limits(pacing, 0, world_now_ns));
+  write_limits("a", "priority 1\ndevice " WORLD_GPU_0 " contended=no");
+  simulate(S);
+  CHECK(!hami_pacing_limits(pacing, 0, world_now_ns));
+}
+
 static void without_a_region_a_process_is_held_alone(void) {
   begin(share(30));
   char text[512];
@@ -419,6 +428,7 @@ int main(void) {
   RUN(launches_of_a_dead_process_hold_up_the_others_for_their_share_only);
   RUN(a_damaged_queue_delays_nobody_for_long);
   RUN(a_lower_priority_yields_for_a_bounded_time);
+  RUN(a_launch_may_have_to_wait_where_only_priority_holds_it);
   RUN(without_a_region_a_process_is_held_alone);
   RUN(devices_have_buckets_of_their_own);
   RUN(admitting_sleeps_until_the_position_has_come);
