@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import attrs
 
-from hami_ascend.config import ChipSettings
+from hami_ascend.config import ChipSettings, settings_of
 from hami_core.behaviour import Candidate, Chooser, FitContext
 from hami_core.family import Family
 from hami_core.model import Device, DeviceRequest, DeviceUse, Placement, PodRequest
@@ -56,7 +56,7 @@ def _rings(candidates: Sequence[Candidate], request: DeviceRequest, context: Fit
 
 
 def _evenly(count: int, rings: Sequence[int]) -> int:
-    """How many of `count` cards are on one ring at least, when rings of these sizes share them as evenly as they can."""
+    """How many of `count` cards are on one ring at least, when rings of these sizes share them evenly."""
     return next((most for most in range(1, rings[0]) if sum(min(most, ring) for ring in rings) >= count), rings[0])
 
 
@@ -73,16 +73,20 @@ class RingScore:
         nameless = bool(rings.pop(None, 0))
         return nameless, tuple(sorted(rings.values(), reverse=True))
 
-    def bounds(self, layout: Hashable, request: PodRequest) -> tuple[float, float]:
-        """Least with the cards spread evenly over the rings, most with as many as can be on the largest."""
+    def bounds(self, layout: Hashable, request: PodRequest, choice: int) -> tuple[float, float]:
+        """Least with the free cards spread evenly over the rings, most with as many as can be on the largest."""
         assert isinstance(layout, tuple)
         nameless, rings = layout
         counts = [asked.count for container in request.containers for asked in container.devices if self._mine(asked)]
         if not rings:
             return 0.0, 0.0
         most = sum(_RING_WEIGHT * min(count, rings[0]) / count for count in counts)
-        least = 0.0 if nameless else sum(_RING_WEIGHT * _evenly(count, rings) / count for count in counts)
-        return least, most
+        if nameless:
+            return 0.0, most
+        # Where rings are chosen, the one that has most free cards comes first; modules are taken from any ring.
+        free = 0 if settings_of(self.family).in_pairs else choice
+        best_rings = ((count, min(count, _evenly(max(count, free), rings))) for count in counts)
+        return sum(_RING_WEIGHT * cards / count for count, cards in best_rings), most
 
     def _mine(self, asked: DeviceRequest) -> bool:
         return asked.family == self.family.name

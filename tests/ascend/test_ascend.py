@@ -6,11 +6,14 @@ import itertools
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.vendors import admit, annotations_of, card, devices, loaded, request
 
 import hami_ascend
 from hami_core.behaviour import Candidate, FitContext
 from hami_core.errors import AdmissionRefused, BadConfig, BadQuantity
+from hami_core.fit import Fleet
 from hami_core.model import (
     ContainerRequest,
     ContainerShares,
@@ -22,7 +25,8 @@ from hami_core.model import (
 )
 from hami_core.objects import NodeFacts
 from hami_core.registry import load_registry
-from hami_core.verdict import Reason
+from hami_core.score import builtin
+from hami_core.verdict import Fits, Reason
 from hami_core.wire.device_config import ConfigSections
 
 SOFT = {"huawei.com/vnpu-mode": "hami-core"}
@@ -306,11 +310,42 @@ def test_what_a_ring_adds_stays_within_the_bounds_said_before(chip, rings: tuple
         for chosen in itertools.combinations(uses, count):
             shares = {"Ascend910B2": tuple(DeviceShare(uuid=uuid) for uuid in chosen)}
             reached.add(scorer(Placement(node="n1", containers=(ContainerShares(shares=shares),)), uses, request))
-        least, most = scorer.bounds(layout, request)
+        least, most = scorer.bounds(layout, request, 0)
         assert least <= min(reached)
         assert max(reached) <= most
         if None not in rings:
             assert (least, most) == (min(reached), max(reached))
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 65_536), min_size=1, max_size=6), min_size=1, max_size=4),
+    st.integers(1, 4),
+    st.sampled_from(["binpack", "spread"]),
+    st.sampled_from(["Ascend910B3", "Ascend910C"]),
+)
+def test_the_chosen_node_has_the_best_score_of_all(
+    taken_mib: list[list[int]], count: int, policy: str, word: str
+) -> None:
+    fleet = Fleet(load_registry(plugins=[builtin, hami_ascend]))
+    chip = fleet.registry.families[word].family
+    for number, cards in enumerate(taken_mib):
+        name = f"node-{number}"
+        uuids = [f"{name}-{index}" for index in range(len(cards))]
+        fleet.upsert_node(
+            NodeFacts(name=name),
+            [
+                card(chip, uuid, index, slots=4, core_units=20, custom={"NetworkID": index // 3})
+                for index, uuid in enumerate(uuids)
+            ],
+        )
+        shares = tuple(DeviceShare(uuid=uuid, memory_mib=mib) for uuid, mib in zip(uuids, cards, strict=True) if mib)
+        fleet.add_pod(name, Placement(node=name, containers=(ContainerShares(shares={word: shares}),)))
+    asked = DeviceRequest(family=word, count=count, memory_mib=20_000)
+    request = PodRequest(name="p", containers=(ContainerRequest(name="c", devices=(asked,)),), node_policy=policy)
+    choice = fleet.decide(request)
+    scores = [verdict.score for verdict in choice.verdicts().values() if isinstance(verdict, Fits)]
+    best = min if policy == "spread" else max
+    assert (choice.best.score if choice.best else None) == best(scores, default=None)
 
 
 def test_only_910_chips_have_rings(chip) -> None:

@@ -39,7 +39,7 @@ class LikesNeighbours:
     def layout(self, devices: Sequence[Device]) -> Hashable:
         return tuple(sorted(Counter(device.numa for device in devices).values()))
 
-    def bounds(self, layout: Hashable, request: PodRequest) -> tuple[float, float]:
+    def bounds(self, layout: Hashable, request: PodRequest, _choice: int) -> tuple[float, float]:
         assert isinstance(layout, tuple)
         counts = [asked.count for c in request.containers for asked in c.devices if asked.family == "GPU"]
         most = sum(10.0 * min(count, max(layout)) / count for count in counts) if layout else 0.0

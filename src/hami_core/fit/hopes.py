@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from hami_core.behaviour import BoundedScorer
+from hami_core.fit.mask import sure_cards
 from hami_core.fit.plan import Plan
 from hami_core.fit.state import State
 from hami_core.model import Device, PodRequest
@@ -16,6 +17,10 @@ from hami_core.score.policy import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from hami_core.registry import LoadedFamily
+
+
+_MOST_CHOICE = 64
+"""More cards to choose from than this count as this many."""
 
 
 @attrs.define
@@ -46,14 +51,17 @@ class Hopes:
     def __init__(self) -> None:
         self._layouts: dict[str, _Layouts] = {}
 
-    def of(self, plan: Plan, state: State) -> FloatArray:
-        """The most that vendors could add to each node's score, or the least where low scores are preferred."""
+    def of(self, plan: Plan, state: State, *, tight: bool = True) -> FloatArray:
+        """The most that vendors could add to each node's score, or the least where low scores are preferred.
+
+        Tight bounds cost a vector pass over the cards; where few nodes are asked about, trying them is cheaper.
+        """
         hopes = np.zeros(state.totals.capacity, dtype=np.float32)
         for loaded in plan.families:
-            hopes += self._of_family(loaded, plan, state)
+            hopes += self._of_family(loaded, plan, state, tight=tight)
         return hopes
 
-    def _of_family(self, loaded: LoadedFamily, plan: Plan, state: State) -> FloatArray | np.float32:
+    def _of_family(self, loaded: LoadedFamily, plan: Plan, state: State, *, tight: bool) -> FloatArray | np.float32:
         scorer, lowest = loaded.fit.node_scorer, plan.node_policy.take == "lowest"
         if scorer is None:
             return np.float32(0)
@@ -62,11 +70,20 @@ class Hopes:
             return np.float32(0 if lowest else scorer.ceiling * asks)
         try:
             layouts = self._refreshed(loaded.family.name, scorer, state)
-            bounds = [_bound(scorer, layout, plan.pod, lowest=lowest) for layout in layouts.numbers]
+            # With one request the cards that are free now are those to choose from; with more, earlier ones take some.
+            choice = sure_cards(plan.asks[0], state) if tight and lowest and len(plan.asks) == 1 else 0
+            kinds, which = np.unique(
+                layouts.of_row * _MOST_CHOICE + np.minimum(choice, _MOST_CHOICE - 1), return_inverse=True
+            )
+            numbers = list(layouts.numbers)
+            bounds = [
+                _bound(scorer, numbers[kind // _MOST_CHOICE], plan.pod, kind % _MOST_CHOICE, lowest=lowest)
+                for kind in kinds.tolist()
+            ]
         except Exception:  # noqa: BLE001 - a vendor's bound failed: then every node is tried before it is passed over
             self._layouts.pop(loaded.family.name, None)
             return np.float32(-np.inf if lowest else np.inf)
-        return np.array(bounds, dtype=np.float32)[layouts.of_row]
+        return np.array(bounds, dtype=np.float32)[which]
 
     def _refreshed(self, family: str, scorer: BoundedScorer, state: State) -> _Layouts:
         layouts = self._layouts.get(family)
@@ -76,6 +93,6 @@ class Hopes:
         return layouts
 
 
-def _bound(scorer: BoundedScorer, layout: Hashable, pod: PodRequest, *, lowest: bool) -> float:
-    least, most = scorer.bounds(layout, pod)
+def _bound(scorer: BoundedScorer, layout: Hashable, pod: PodRequest, choice: int, *, lowest: bool) -> float:
+    least, most = scorer.bounds(layout, pod, choice)
     return least if lowest else most

@@ -48,6 +48,26 @@ def _family_rows(family: str, asks: list[Ask], state: State) -> BoolArray:
     return rows
 
 
+def sure_cards(ask: Ask, state: State) -> IntArray:
+    """By row of the totals, how many cards certainly can serve `ask`, the pod's only one; 0 where none is certain."""
+    sure = np.zeros(state.totals.capacity, dtype=np.int64)
+    fit, selector, family = ask.loaded.fit, ask.selector, ask.loaded.family
+    by_code = fit.rules or (fit.effective_cores is not None and ask.core_units)
+    by_card = selector.numa_bind or selector.allow_uuids or selector.deny_uuids or family.cards_per_pod is not None
+    if by_code or by_card or ask.room is not None:
+        return sure
+    accepted = accepted_kinds(selector, family.name, state)
+    for block in state.blocks.get(family.name, {}).values():
+        used = slice(None, block.size)
+        cards = block.usable[:, used] & ~block.partitioned[:, used] & _room_on(block, ask)
+        if accepted is not None:
+            cards &= accepted[block.kinds[:, used]]
+        if fit.effective_cores is not None:  # whatever it says: a card with no core taken has one for who asks for none
+            cards &= block.cores_free[:, used] == block.core_units[:, used]
+        sure[block.rows[used]] = cards.sum(axis=0)
+    return sure
+
+
 def _room_on(block: Block, ask: Ask) -> BoolArray:
     """Cards with a free slot, memory and cores for one of what `ask` wants."""
     used = slice(None, block.size)

@@ -98,7 +98,7 @@ def _refresh(known: Known, plan: Plan, state: State, hopes: Hopes) -> None:
         gone = state.totals.ranks[changed] < 0
         known.state[changed] = np.where(gone, np.int8(REFUSED), np.int8(OPEN))
     if any(loaded.fit.node_scorer for loaded in plan.families):
-        known.added[changed] = hopes.of(plan, state)[changed]
+        known.added[changed] = hopes.of(plan, state, tight=len(changed) > _FEW_CHANGES)[changed]
 
 
 def _bounded(rows: BoolArray) -> IntBytes:
