@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hami_core.errors import ApiFailed, HamiError
+from hami_core.errors import HamiError
 from hami_core.kube.events import Events
 from hami_core.node.allocating import AllocatingBinder
 from hami_core.node.binder import Binder, Host
@@ -90,7 +90,7 @@ class NodeAgent:
             node = await self._registration.sync(self.discovery.devices)
             if self.discovery.cordon(cordoned(node.annotations)):
                 await self._registration.sync(self.discovery.devices)
-        except ApiFailed as err:
+        except HamiError as err:
             _log.warning("the node's annotations stay as they are: %s", err)
         for plugin in self._plugins.values():
             plugin.changed()

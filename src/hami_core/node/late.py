@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from hami_core.errors import ApiFailed
+from hami_core.errors import HamiError
 from hami_core.node import cdi
 from hami_core.node.api.v1beta1.deviceplugin_pb2 import CDIDevice, ContainerAllocateResponse
 from hami_core.node.assignment import Refused, check_cards, read_assignment
@@ -74,6 +74,6 @@ class LateBinder:
         _log.info("%s: %s", assignment.where, ", ".join(share.uuid for share in assignment.shares))
         try:
             await mark_allocated(host.api, host.registry, assignment)
-        except ApiFailed as err:
+        except HamiError as err:
             # The phase is for those who look on: the container has what it needs.
             _log.warning("%s: the phase of its binding was not written: %s", assignment.where, err)
