@@ -65,8 +65,10 @@ class World:
     async def start(self, **changes: Any) -> None:
         """Start an agent, and wait until kubelet has devices of it."""
         self.agent = NodeAgent(self.api, self.registry, attrs.evolve(self.settings, **changes), environ=self.environ)
+        known = len(self.kubelet.registrations)
         self.work = asyncio.create_task(self.agent.run())
-        await until(lambda: "Healthy" in self.kubelet.devices(GPU).values(), patience_s=30)
+        # kubelet may still believe what an agent said that was killed.
+        await until(lambda: len(self.kubelet.registrations) > known and self.kubelet.devices(GPU), patience_s=30)
 
     async def kill(self) -> None:
         """End the agent without a word, as kill -9 would: nothing that it might do at its end is waited for."""
