@@ -22,9 +22,17 @@ __thread uint64_t hami_pace_calm_ns __attribute__((tls_model("initial-exec")));
 __thread unsigned int hami_pace_unmeasured __attribute__((tls_model("initial-exec")));
 static __thread uint64_t activity_ns __attribute__((tls_model("initial-exec")));
 
+/* Of a launch whose time may be mostly waits: what was charged, or what launches here take in general if that is more.
+ */
+static uint64_t believable(const struct hami_probe_result *result) {
+  uint64_t typical_ns = hami_core_typical_ns(result->device);
+  uint64_t likely_ns = result->charged_ns > typical_ns ? result->charged_ns : typical_ns;
+  return likely_ns != 0 && likely_ns < result->measured_ns ? likely_ns : result->measured_ns;
+}
+
 /*
  * Device time of one measured launch. While others work on the device too, the measured time contains waits for them.
- * Then the smallest of several counts, and until there are several, what was charged stands.
+ * Then the smallest of several counts.
  */
 static uint64_t learn(const struct hami_probe_result *result) {
   bool contended = hami_neighbours_contend(result->device);
@@ -34,8 +42,7 @@ static uint64_t learn(const struct hami_probe_result *result) {
     return result->measured_ns;
   }
   uint64_t known_ns = hami_estimates_get(result->key, true);
-  bool keep_charge = known_ns == 0 && result->charged_ns != 0 && result->charged_ns < result->measured_ns;
-  return keep_charge ? result->charged_ns : known_ns == 0 ? result->measured_ns : known_ns;
+  return known_ns != 0 ? known_ns : believable(result);
 }
 
 /* Settles the finished launches. */
