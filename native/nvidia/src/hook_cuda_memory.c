@@ -7,6 +7,11 @@
 /* Row alignment assumed before the driver says which pitch it chose; 512 bytes is what every card so far uses. */
 #define PITCH_GUESS_BYTES 512U
 
+/* The driver gives no less than this, and whole multiples of it. */
+#define GRANULE_BYTES 512U
+
+static uint64_t granted_for(uint64_t bytes) { return hami_sizes_round_up(bytes, GRANULE_BYTES); }
+
 /* With oversubscription the share may be larger than what is free on the card: the rest lives in managed memory. */
 static CUresult allocate_managed_instead(CUdeviceptr *dptr, size_t bytes) {
   __typeof__(&cuMemAllocManaged) allocate = HAMI_REAL(cuMemAllocManaged);
@@ -20,7 +25,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize) {
   }
   struct hami_charge charge;
   CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
-  if (hami_books_reserve_here(&charge, HAMI_CLASS_BUFFER, bytesize)) {
+  if (hami_books_reserve_here(&charge, HAMI_CLASS_BUFFER, granted_for(bytesize))) {
     result = real(dptr, bytesize);
     if (result == CUDA_ERROR_OUT_OF_MEMORY && charge.device != HAMI_NO_DEVICE && hami_core_oversubscribes()) {
       result = allocate_managed_instead(dptr, bytesize);
@@ -37,7 +42,7 @@ CUresult cuMemAlloc(CUdeviceptr_v1 *dptr, unsigned int bytesize) {
   }
   struct hami_charge charge;
   CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
-  if (hami_books_reserve_here(&charge, HAMI_CLASS_BUFFER, bytesize)) {
+  if (hami_books_reserve_here(&charge, HAMI_CLASS_BUFFER, granted_for(bytesize))) {
     result = real(dptr, bytesize);
     result = hami_settle_allocation(result, &charge, result == CUDA_SUCCESS ? *dptr : 0);
   }
@@ -51,7 +56,7 @@ CUresult cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned int flag
   }
   struct hami_charge charge;
   CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
-  if (hami_books_reserve_here(&charge, HAMI_CLASS_MANAGED, bytesize)) {
+  if (hami_books_reserve_here(&charge, HAMI_CLASS_MANAGED, granted_for(bytesize))) {
     result = real(dptr, bytesize, flags);
     result = hami_settle_allocation(result, &charge, result == CUDA_SUCCESS ? *dptr : 0);
   }

@@ -170,22 +170,3 @@ nvmlReturn_t nvmlDeviceGetRunningProcessDetailList(nvmlDevice_t device, nvmlProc
   }
   HAMI_LEAVE(result);
 }
-
-nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t device, nvmlProcessUtilizationSample_t *utilization,
-                                             unsigned int *processSamplesCount, unsigned long long lastSeenTimeStamp) {
-  HAMI_NVML_ENTER(nvmlDeviceGetProcessUtilization, device, utilization, processSamplesCount, lastSeenTimeStamp);
-  nvmlReturn_t result = real(device, utilization, processSamplesCount, lastSeenTimeStamp);
-  struct hami_processes processes;
-  if (result != NVML_SUCCESS || utilization == NULL || !hami_processes_list(device, &processes)) {
-    HAMI_LEAVE(result);
-  }
-  unsigned int kept = 0;
-  for (unsigned int i = 0; i < *processSamplesCount; i++) {
-    nvmlProcessUtilizationSample_t sample = utilization[i];
-    if (hami_processes_own(&processes, &sample.pid)) {
-      utilization[kept++] = sample;
-    }
-  }
-  *processSamplesCount = kept;
-  HAMI_LEAVE(kept == 0 ? NVML_ERROR_NOT_FOUND : result);
-}
