@@ -243,11 +243,9 @@ void hami_pools_destroyed(CUmemoryPool handle, uint64_t used_bytes) {
   (void)pthread_mutex_unlock(&lock);
 }
 
-bool hami_pools_known(void) { return __atomic_load_n(&pool_count, __ATOMIC_RELAXED) != 0; }
-
 bool hami_pools_refresh(void) {
-  if (!hami_pools_known()) {
-    return false;
+  if (__atomic_load_n(&pool_count, __ATOMIC_RELAXED) == 0) {
+    return false; /* without the lock: asked after every synchronisation */
   }
   bool shrank = false;
   (void)pthread_mutex_lock(&lock);

@@ -34,9 +34,6 @@ void hami_pools_destroyed(CUmemoryPool pool, uint64_t used_bytes);
 /* Bytes handed out of the pool and not freed; 0 when the driver cannot say. */
 uint64_t hami_pools_used_bytes(CUmemoryPool pool);
 
-/* True once this process uses pools. */
-bool hami_pools_known(void);
-
 /* Asks every pool what it holds now. True when any shrank. */
 bool hami_pools_refresh(void);
 

@@ -53,7 +53,11 @@ def main(argv: list[str]) -> int:
             "what a shell sees": ["/bin/sh", "-c", LOOK_AROUND],
             "python": [sys.executable, "-c", "import ctypes; ctypes.CDLL('libc.so.6'); print(1)"],
             "a missing driver": [sys.executable, "-c", "import ctypes; ctypes.CDLL('libcuda.so.1')"],
-            "a name nobody has": [sys.executable, "-c", "import ctypes; print(hasattr(ctypes.CDLL(None), 'cuMemAlloc_v2'))"],
+            "a name nobody has": [
+                sys.executable,
+                "-c",
+                "import ctypes; print(hasattr(ctypes.CDLL(None), 'cuMemAlloc_v2'))",
+            ],
         }.items():
             found += _compare(what, command, without_driver, {**without_driver, **preload})
         # The driver is there and no limits are set: its answers come through bit by bit.
