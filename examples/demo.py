@@ -6,6 +6,7 @@ does not hold ends it with exit code 1.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -89,7 +90,7 @@ def tell(started: list[subprocess.Popen[str]]) -> None:
     expect("no room, with the free memory of the card", "CardInsufficientMemory" in refusal)
 
     step("Everything is released at the end, even after kill -9 of the pod's command")
-    subprocess.run(["kill", "-9", str(next(lease["pid"] for lease in leases() if lease["id"] == pod))], check=True)
+    os.kill(next(lease["pid"] for lease in leases() if lease["id"] == pod), signal.SIGKILL)
     for process in started:
         process.terminate()
         process.wait(PATIENCE_S)
