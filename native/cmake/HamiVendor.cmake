@@ -25,23 +25,29 @@ function(hami_add_vendor vendor)
   endif()
 endfunction()
 
-# hami_add_vendor_fake(VENDOR TARGET FILE libx.so SOURCES ... [EXPORTS map] [LINK ...]): a driver's test double, for the
-# tests only, in a folder of its own: doubles of several vendors have one file name.
+# hami_add_vendor_fake(VENDOR TARGET FILE libx.so SOURCES ... [EXPORTS map] [LINK ...]): a test double of one of a
+# driver's libraries, in a folder of its own: doubles of several vendors have one file name. What it does stays inside
+# it. LINK names hami_fake_card for a runtime, hami_fake_common for a management library.
 function(hami_add_vendor_fake vendor target)
   cmake_parse_arguments(arg "" "FILE;EXPORTS" "SOURCES;LINK" ${ARGN})
   add_library(${target} SHARED ${arg_SOURCES})
   hami_set_flags(${target})
-  target_link_libraries(${target} PRIVATE ${arg_LINK} hami_fake_card)
+  target_link_libraries(${target} PRIVATE ${arg_LINK} pthread)
   target_include_directories(${target} PRIVATE "${CMAKE_SOURCE_DIR}/${vendor}")
   string(REGEX MATCH "^lib(.*)(\\.so.*)$" matched "${arg_FILE}")
   set_target_properties(${target} PROPERTIES
-    OUTPUT_NAME "${CMAKE_MATCH_1}" SUFFIX "${CMAKE_MATCH_2}" NO_SONAME ON
+    OUTPUT_NAME "${CMAKE_MATCH_1}" SUFFIX "${CMAKE_MATCH_2}" NO_SONAME ON INSTALL_RPATH "$ORIGIN"
     LIBRARY_OUTPUT_DIRECTORY "${HAMI_FAKE_OUTPUT_DIRECTORY}/${vendor}")
-  target_link_options(${target} PRIVATE "-Wl,-soname,${arg_FILE}" -Wl,-z,now -Wl,-u,fake_used_bytes)
+  # The test control comes from the archives by its names.
+  target_link_options(${target} PRIVATE "-Wl,-soname,${arg_FILE}" -Wl,-z,now -Wl,-u,hami_fake_busy_ns)
+  if("hami_fake_card" IN_LIST arg_LINK)
+    target_link_options(${target} PRIVATE -Wl,-u,fake_used_bytes)
+  endif()
   if(arg_EXPORTS)
     target_link_options(${target} PRIVATE "-Wl,--version-script=${arg_EXPORTS}")
     set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${arg_EXPORTS}")
   endif()
+  install(TARGETS ${target} LIBRARY DESTINATION "${HAMI_FAKE_LIBDIR}/${vendor}")
 endfunction()
 
 # hami_add_vendor_test(VENDOR NAME PROGRAM target [ARGS ...] [RUN options of tests/interpose/run.py ...])

@@ -7,6 +7,9 @@
 #define INVALID 107000
 #define NOT_READY 107027
 
+const char card_vendor[] = "ascend";
+const char card_visible_variable[] = "ASCEND_RT_VISIBLE_DEVICES";
+
 static rtError_t take(void **out, uint64_t bytes) {
   uint64_t key = 0;
   if (out == NULL) {
@@ -93,8 +96,8 @@ rtError_t rtMemGetInfoEx(int32_t memInfoType, size_t *freeSize, size_t *totalSiz
   if (freeSize == NULL || totalSize == NULL) {
     return INVALID;
   }
-  *freeSize = CARD_BYTES - fake_used_bytes();
-  *totalSize = CARD_BYTES;
+  *freeSize = card_bytes() - fake_used_bytes();
+  *totalSize = card_bytes();
   return RT_ERROR_NONE;
 }
 
@@ -125,7 +128,7 @@ rtError_t rtsLaunchKernelWithHostArgs(rtFuncHandle funcHandle, uint32_t blockDim
 }
 
 rtError_t rtGetDevice(int32_t *devId) {
-  *devId = 0;
+  *devId = card_current();
   return RT_ERROR_NONE;
 }
 

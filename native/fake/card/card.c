@@ -2,7 +2,10 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
+
+#include "cards.h"
+#include "common/engine.h"
 
 #define PIECES 4096
 #define FIRST_KEY 0x700000000000ULL
@@ -12,6 +15,7 @@ struct piece {
   uint64_t key;
   uint64_t bytes;
   int references; /* handles and mappings; 0: the place is free */
+  int device;
 };
 
 struct mapping {
@@ -31,17 +35,21 @@ struct event {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct piece pieces[PIECES];
 static struct mapping mappings[PIECES];
-static uint64_t used_bytes;
 static uint64_t busy_ns;
 static uint64_t next_key = FIRST_KEY;
 static int refusals;
 static struct stream default_stream;
 
-static uint64_t now_ns(void) {
-  struct timespec now;
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+/* What the parent holds is not the child's. */
+static void forget(void) {
+  (void)pthread_mutex_init(&lock, NULL);
+  memset(pieces, 0, sizeof pieces);
+  memset(mappings, 0, sizeof mappings);
 }
+
+__attribute__((constructor)) static void forget_in_children(void) { (void)pthread_atfork(NULL, NULL, forget); }
+
+static uint64_t now_ns(void) { return cards_state() == NULL ? 0 : fake_clock_now(cards_state()); }
 
 static struct piece *find_locked(uint64_t key) {
   for (int i = 0; i < PIECES; i++) {
@@ -54,36 +62,35 @@ static struct piece *find_locked(uint64_t key) {
 
 static void drop_locked(struct piece *piece) {
   if (--piece->references == 0) {
-    used_bytes -= piece->bytes;
+    fake_state_uncharge(cards_state(), piece->device, piece->bytes);
   }
-}
-
-uint64_t fake_used_bytes(void) {
-  (void)pthread_mutex_lock(&lock);
-  uint64_t used = used_bytes;
-  (void)pthread_mutex_unlock(&lock);
-  return used;
 }
 
 void fake_refuse_next(int count) { __atomic_store_n(&refusals, count, __ATOMIC_SEQ_CST); }
 
 uint64_t fake_busy_ns(void) { return __atomic_load_n(&busy_ns, __ATOMIC_SEQ_CST); }
 
+static struct piece *free_place_locked(void) {
+  for (int i = 0; i < PIECES; i++) {
+    if (pieces[i].references == 0) {
+      return &pieces[i];
+    }
+  }
+  return NULL;
+}
+
 bool card_take(uint64_t bytes, uint64_t *key) {
   bool taken = false;
+  int device = cards_device();
   (void)pthread_mutex_lock(&lock);
+  struct piece *piece = free_place_locked();
   if (refusals > 0) {
     refusals--;
-  } else if (bytes <= CARD_BYTES - used_bytes) {
-    for (int i = 0; i < PIECES && !taken; i++) {
-      if (pieces[i].references == 0) {
-        next_key += KEY_STEP;
-        pieces[i] = (struct piece){.key = next_key, .bytes = bytes, .references = 1};
-        used_bytes += bytes;
-        *key = next_key;
-        taken = true;
-      }
-    }
+  } else if (device >= 0 && piece != NULL && fake_state_charge(cards_state(), device, bytes)) {
+    next_key += KEY_STEP;
+    *piece = (struct piece){.key = next_key, .bytes = bytes, .references = 1, .device = device};
+    *key = next_key;
+    taken = true;
   }
   (void)pthread_mutex_unlock(&lock);
   return taken;
@@ -150,10 +157,13 @@ static struct stream *stream_of(void *stream) { return stream == NULL ? &default
 
 void card_launch(void *stream, const void *kernel) {
   const uint64_t *duration_ns = kernel;
+  int device = cards_device();
+  if (device < 0) {
+    return;
+  }
+  uint64_t end_ns = fake_engine_submit(cards_state(), device, *duration_ns);
   (void)pthread_mutex_lock(&lock);
-  uint64_t now = now_ns();
-  struct stream *target = stream_of(stream);
-  target->end_ns = (target->end_ns > now ? target->end_ns : now) + *duration_ns;
+  stream_of(stream)->end_ns = end_ns;
   (void)pthread_mutex_unlock(&lock);
   (void)__atomic_add_fetch(&busy_ns, *duration_ns, __ATOMIC_SEQ_CST);
 }
@@ -184,7 +194,7 @@ void card_synchronise(void *stream) {
   (void)pthread_mutex_lock(&lock);
   uint64_t end_ns = stream_of(stream)->end_ns;
   (void)pthread_mutex_unlock(&lock);
-  struct timespec end = {.tv_sec = (time_t)(end_ns / 1000000000ULL), .tv_nsec = (long)(end_ns % 1000000000ULL)};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) != 0) {
+  if (cards_state() != NULL) {
+    fake_clock_wait(cards_state(), end_ns);
   }
 }

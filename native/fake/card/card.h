@@ -1,6 +1,6 @@
 /*
- * A card for the drivers' test doubles whose vendors have no simulated machine: one process, one heap, streams and
- * events on the real clock. A kernel is a pointer to its duration in nanoseconds. Thread-safe.
+ * The cards of the simulated machine (HAMI_FAKE_MACHINE), as a process uses them through a runtime's double; without a
+ * machine, one private card of CARD_BYTES. A kernel is a pointer to its duration in nanoseconds. Thread-safe.
  */
 #ifndef HAMI_FAKE_CARD_H
 #define HAMI_FAKE_CARD_H
@@ -13,11 +13,21 @@
 
 /* What a program that is linked with the double can ask and steer. */
 #define CARD_CONTROL __attribute__((visibility("default")))
-CARD_CONTROL uint64_t fake_used_bytes(void);
+CARD_CONTROL uint64_t fake_used_bytes(void);   /* of the current card, by everybody */
 CARD_CONTROL void fake_refuse_next(int count); /* that many allocations fail though there is room */
-CARD_CONTROL uint64_t fake_busy_ns(void);      /* device time of all launches so far */
+CARD_CONTROL uint64_t fake_busy_ns(void);      /* device time of all launches of this process so far */
 
-/* A piece of memory: an allocation's address or a handle. False: no room, or unknown. */
+/* Each double says whose it is, and which variable chooses and orders cards by index or uuid. */
+extern const char card_vendor[];
+extern const char card_visible_variable[];
+
+/* The calling thread's card. Ordinals count the visible cards; the first one is current until another is chosen. */
+int card_count(void);
+bool card_use(int ordinal); /* false: no such card */
+int card_current(void);
+uint64_t card_bytes(void); /* memory of the current card */
+
+/* A piece of the current card's memory: an allocation's address or a handle. False: no room, or unknown. */
 bool card_take(uint64_t bytes, uint64_t *key);
 bool card_give(uint64_t key);
 

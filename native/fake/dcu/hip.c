@@ -12,6 +12,9 @@
 
 #define UNUSED(name) (void)(name)
 
+const char card_vendor[] = "dcu";
+const char card_visible_variable[] = "HIP_VISIBLE_DEVICES";
+
 static hipError_t take(void **out, uint64_t bytes) {
   uint64_t key = 0;
   if (out == NULL) {
@@ -99,10 +102,10 @@ hipError_t hipMemUnmap(void *ptr, size_t size) {
 
 hipError_t hipMemGetInfo(size_t *free, size_t *total) {
   if (free != NULL) {
-    *free = CARD_BYTES - fake_used_bytes();
+    *free = card_bytes() - fake_used_bytes();
   }
   if (total != NULL) {
-    *total = CARD_BYTES;
+    *total = card_bytes();
   }
   return hipSuccess;
 }
@@ -125,7 +128,7 @@ hipError_t hipLaunchKernel(const void *function_address, dim3 numBlocks, dim3 di
 }
 
 hipError_t hipGetDevice(int *deviceId) {
-  *deviceId = 0;
+  *deviceId = card_current();
   return hipSuccess;
 }
 

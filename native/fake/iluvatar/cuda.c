@@ -8,6 +8,9 @@
 #define UNUSED(name) (void)(name)
 #define PITCH 512
 
+const char card_vendor[] = "iluvatar";
+const char card_visible_variable[] = "CUDA_VISIBLE_DEVICES";
+
 static int context;
 
 static CUresult take(CUdeviceptr *out, uint64_t bytes) {
@@ -40,7 +43,7 @@ CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice dev) {
 
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice dev) {
   UNUSED(dev);
-  *bytes = CARD_BYTES;
+  *bytes = card_bytes();
   return CUDA_SUCCESS;
 }
 
@@ -69,7 +72,7 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInByt
 CUresult cuMemFree_v2(CUdeviceptr dptr) { return card_give(dptr) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE; }
 
 CUresult cuMemGetInfo_v2(size_t *free, size_t *total) {
-  *free = CARD_BYTES - fake_used_bytes();
-  *total = CARD_BYTES;
+  *free = card_bytes() - fake_used_bytes();
+  *total = card_bytes();
   return CUDA_SUCCESS;
 }

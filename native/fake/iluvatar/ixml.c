@@ -3,7 +3,7 @@
 
 #include "nvidia/src/vendor.h"
 
-#include "card.h"
+#include "fake/card/card.h"
 
 #define OTHER_PID 4000000U
 #define OTHER_BYTES (64 * CARD_MIB)

@@ -9,6 +9,9 @@
 
 #define UNUSED(name) (void)(name)
 
+const char card_vendor[] = "mlu";
+const char card_visible_variable[] = "MLU_VISIBLE_DEVICES";
+
 static CNresult take(CNaddr *out, uint64_t bytes) {
   if (out == NULL) {
     return INVALID;
@@ -65,13 +68,13 @@ CNresult cnMemGetInfo(cn_uint64_t *free, cn_uint64_t *total) {
   if (free == NULL || total == NULL) {
     return INVALID;
   }
-  *total = CARD_BYTES;
-  *free = CARD_BYTES - fake_used_bytes();
+  *total = card_bytes();
+  *free = card_bytes() - fake_used_bytes();
   return CN_SUCCESS;
 }
 
 CNresult cnCtxGetDevice(CNdev *dev) {
-  *dev = 0;
+  *dev = card_current();
   return CN_SUCCESS;
 }
 

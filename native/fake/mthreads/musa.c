@@ -10,6 +10,9 @@
 
 #define UNUSED(name) (void)(name)
 
+const char card_vendor[] = "mthreads";
+const char card_visible_variable[] = "MUSA_VISIBLE_DEVICES";
+
 static MUresult take(MUdeviceptr *out, uint64_t bytes) {
   if (out == NULL) {
     return INVALID;
@@ -76,8 +79,8 @@ MUresult muMemGetInfo_v2(size_t *free, size_t *total) {
   if (free == NULL || total == NULL) {
     return INVALID;
   }
-  *free = CARD_BYTES - fake_used_bytes();
-  *total = CARD_BYTES;
+  *free = card_bytes() - fake_used_bytes();
+  *total = card_bytes();
   return MUSA_SUCCESS;
 }
 
@@ -91,7 +94,7 @@ MUresult muLaunchKernel(MUfunction f, unsigned int gridDimX, unsigned int gridDi
 }
 
 MUresult muCtxGetDevice(MUdevice *device) {
-  *device = 0;
+  *device = card_current();
   return MUSA_SUCCESS;
 }
 

@@ -33,7 +33,7 @@ uint64_t device_used(void);
 CUfunction share_kernel(uint64_t nanoseconds);
 CUresult share_launch(CUfunction kernel, CUstream stream);
 
-/* Of the simulated device, see fake/nvidia/common/control.h. */
+/* Of the simulated device, see fake/common/control.h. */
 uint64_t hami_fake_busy_ns(int32_t pid, int device);
 uint64_t hami_fake_used_bytes(int32_t pid, int device);
 uint64_t hami_fake_now_ns(void);

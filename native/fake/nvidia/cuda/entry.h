@@ -18,10 +18,10 @@
 #pragma GCC diagnostic pop
 #pragma GCC visibility pop
 
-#include "../common/engine.h"
-#include "../common/fault.h"
-#include "../common/machine.h"
-#include "../common/state.h"
+#include "common/engine.h"
+#include "common/fault.h"
+#include "common/machine.h"
+#include "common/state.h"
 
 #define FAKE_CHUNK_BYTES (2ull * FAKE_MIB) /* granularity of physical memory, as on real cards */
 #define FAKE_SMALL_BYTES 512ull            /* granularity of cuMemAlloc */

@@ -1,7 +1,7 @@
 /* cuGetProcAddress, cuGetExportTable and the texts of errors. */
 #include <string.h>
 
-#include "../common/errors.h"
+#include "common/errors.h"
 #include "driver.h"
 #include "table.h"
 

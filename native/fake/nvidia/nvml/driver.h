@@ -18,10 +18,10 @@
 #pragma GCC diagnostic pop
 #pragma GCC visibility pop
 
-#include "../common/engine.h"
-#include "../common/fault.h"
-#include "../common/machine.h"
-#include "../common/state.h"
+#include "common/engine.h"
+#include "common/fault.h"
+#include "common/machine.h"
+#include "common/state.h"
 
 struct nvmlDevice_st {
   int unit;

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../common/errors.h"
+#include "common/errors.h"
 #include "driver.h"
 
 struct fake_nvml fake_nvml;

@@ -71,6 +71,7 @@ struct fake_state {
   uint32_t slots_used; /* no slot from here on has ever been taken */
   uint64_t used[FAKE_MAX_UNITS];
   struct fake_engine engines[FAKE_MAX_UNITS];
+  uint32_t health[FAKE_MAX_DEVICES]; /* 0: well; else a code in the vendor's own numbers */
   uint64_t event_count;
   struct fake_posted_event events[FAKE_MAX_EVENTS];
   struct fake_process processes[FAKE_MAX_PROCESSES];

@@ -52,6 +52,8 @@ struct fake_device {
   uint64_t memory_bytes;
   uint64_t reserved_bytes;
   uint64_t context_bytes;
+  unsigned core_units; /* in the unit of the vendor's cores */
+  bool healthy;        /* when the machine starts */
   unsigned multiprocessors;
   unsigned threads_per_multiprocessor;
   unsigned compute_major;
@@ -85,6 +87,7 @@ struct fake_unit {
 
 struct fake_machine {
   char name[64];
+  char vendor[32];
   char driver_version[32];
   int cuda_version;
   int device_count;

@@ -50,4 +50,13 @@ int hami_fake_post_xid(int device, uint64_t xid) {
   return 0;
 }
 
+int hami_fake_set_health(int device, uint32_t code) {
+  struct fake_state *state = device < FAKE_MAX_DEVICES ? state_with_device(device) : NULL;
+  if (state == NULL) {
+    return -1;
+  }
+  __atomic_store_n(&state->health[device], code, __ATOMIC_SEQ_CST);
+  return 0;
+}
+
 #pragma GCC visibility pop

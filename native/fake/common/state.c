@@ -14,7 +14,7 @@
 #include "tenure.h"
 
 #define MAGIC 0x464B4148u /* "HAKF" */
-#define VERSION 1u
+#define VERSION 2u
 
 static struct fake_state *mapped;
 static const struct fake_machine *mapped_machine;
@@ -48,6 +48,9 @@ static void initialise(struct fake_state *state, const struct fake_machine *mach
   state->machine_digest = machine->digest;
   state->epoch_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
   state->time_scale = configured_scale();
+  for (int i = 0; i < machine->device_count; i++) {
+    state->health[i] = machine->devices[i].healthy ? 0 : 1;
+  }
   __atomic_store_n(&state->magic, MAGIC, __ATOMIC_RELEASE);
 }
 

@@ -17,4 +17,8 @@ uint64_t hami_fake_now_ns(void);
 /* Makes a card report an Xid error to all that wait for events. 0, or -1 when it cannot be done. */
 int hami_fake_post_xid(int device, uint64_t xid);
 
+/* What a card's management library says of its health from now on: 0 is well, else a code in its vendor's own numbers.
+ * 0, or -1 when it cannot be done. */
+int hami_fake_set_health(int device, uint32_t code);
+
 #endif

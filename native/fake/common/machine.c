@@ -175,7 +175,14 @@ static bool parse_pci(struct parser *parser, const struct json *object, struct f
   return true;
 }
 
+/* What only NVIDIA's cards are described by. */
 static bool parse_compute(struct parser *parser, const struct json *object, struct fake_device *device) {
+  if (strncmp(device->uuid, "GPU-", 4) != 0) {
+    return refuse(parser, "uuid", "must start with GPU-");
+  }
+  if (!unsigned_number(parser, object, "multiprocessors", 1, 1024, -1, &device->multiprocessors)) {
+    return false;
+  }
   const struct json *pair = json_member(object, "compute_capability");
   if (pair == NULL || pair->kind != JSON_ARRAY || pair->count != 2 || pair->first->kind != JSON_INTEGER ||
       pair->first->next->kind != JSON_INTEGER || pair->first->integer < 1 || pair->first->integer > 99 ||
@@ -187,7 +194,8 @@ static bool parse_compute(struct parser *parser, const struct json *object, stru
   return true;
 }
 
-static bool parse_device(struct parser *parser, const struct json *object, struct fake_device *device, int position) {
+static bool parse_device(struct parser *parser, const struct json *object, struct fake_device *device, int position,
+                         bool nvidia) {
   int64_t numa = -1;
   int64_t index = 0;
   char serial[32];
@@ -205,7 +213,8 @@ static bool parse_device(struct parser *parser, const struct json *object, struc
       !mebibytes(parser, object, "memory_mib", 1, -1, &device->memory_bytes) ||
       !mebibytes(parser, object, "reserved_mib", 0, 0, &device->reserved_bytes) ||
       !mebibytes(parser, object, "context_mib", 0, 256, &device->context_bytes) ||
-      !unsigned_number(parser, object, "multiprocessors", 1, 1024, -1, &device->multiprocessors) ||
+      !unsigned_number(parser, object, "core_units", 1, 1024, 100, &device->core_units) ||
+      !truth(parser, object, "healthy", true, &device->healthy) ||
       !unsigned_number(parser, object, "threads_per_multiprocessor", 32, 4096, 2048,
                        &device->threads_per_multiprocessor) ||
       !unsigned_number(parser, object, "power_limit_w", 1, 5000, 300, &device->power_limit_mw) ||
@@ -215,12 +224,9 @@ static bool parse_device(struct parser *parser, const struct json *object, struc
       !unsigned_number(parser, object, "memory_clock_mhz", 1, 50000, 7251, &device->memory_clock_mhz) ||
       !unsigned_number(parser, object, "nvswitch_lanes", 0, FAKE_MAX_LANES, 0, &device->switch_lanes) ||
       !truth(parser, object, "unified_memory", false, &device->unified_memory) ||
-      !number(parser, object, "numa", -1, 1023, -1, &numa) || !parse_compute(parser, object, device) ||
+      !number(parser, object, "numa", -1, 1023, -1, &numa) || (nvidia && !parse_compute(parser, object, device)) ||
       !parse_pci(parser, object, device)) {
     return false;
-  }
-  if (strncmp(device->uuid, "GPU-", 4) != 0) {
-    return refuse(parser, "uuid", "must start with GPU-");
   }
   if (device->reserved_bytes >= device->memory_bytes) {
     return refuse(parser, "reserved_mib", "must be less than memory_mib");
@@ -293,6 +299,7 @@ static bool parse_machine(struct parser *parser, const struct json *root, struct
     return refuse(parser, "", "must be an object");
   }
   if (!string(parser, root, "name", "machine", machine->name, sizeof machine->name) ||
+      !string(parser, root, "vendor", "nvidia", machine->vendor, sizeof machine->vendor) ||
       !string(parser, root, "driver_version", "580.82.07", machine->driver_version, sizeof machine->driver_version) ||
       !number(parser, root, "cuda_version", 11000, 99990, 13000, &cuda_version) ||
       !array(parser, root, "devices", 0, FAKE_MAX_DEVICES, &devices)) {
@@ -302,7 +309,7 @@ static bool parse_machine(struct parser *parser, const struct json *root, struct
   for (const struct json *device = devices; device != NULL; device = device->next) {
     snprintf(parser->place, sizeof parser->place, "devices[%d].", machine->device_count);
     struct fake_device *out = &machine->devices[machine->device_count];
-    if (!parse_device(parser, device, out, machine->device_count)) {
+    if (!parse_device(parser, device, out, machine->device_count, strcmp(machine->vendor, "nvidia") == 0)) {
       return false;
     }
     if (find_device(machine, out->uuid) >= 0) {
