@@ -9,7 +9,7 @@ VENV   := .venv/bin
 NATIVE := build/native
 JOBS   ?= 2
 
-.PHONY: help sync demo test test-python test-native test-sanitizers cluster-test scale-test check format bench proto docs generate clean
+.PHONY: help sync demo test site test-python test-native test-sanitizers cluster-test scale-test check format bench proto docs generate clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,11 +56,12 @@ cluster-test: sync ## The scheduler on a real control plane, built from source w
 scale-test: sync ## Pods a second through the real control plane, at 1000 nodes
 	$(VENV)/python -m benchmarks.cluster.run --nodes 1000 --pods 1500
 
-check: sync ## Format, lint, types, import contracts, C format, spelling
+check: sync ## Format, lint, types, import contracts, the docs site, C format, spelling
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs build --quiet
 	$(VENV)/clang-format --dry-run --Werror $$(git ls-files 'native/*.c' 'native/*.h')
 	$(VENV)/codespell $$(git ls-files '*.py' '*.md' '*.c' '*.h' '*.toml' '*.yaml' Makefile)
 
@@ -72,6 +73,9 @@ bench: sync $(NATIVE)/build.ninja ## Measure the fit engine, the command line an
 	$(VENV)/python benchmarks/fit/run.py --runs 1
 	$(VENV)/python benchmarks/cli/start_up.py
 	$(VENV)/python benchmarks/native/run.py
+
+site: sync ## The documentation as a site, in build/site; a dead link or a page that is not in the menu is an error
+	NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs build --quiet
 
 docs: sync ## Write the pages that are made from the code
 	$(VENV)/python -m docs.generate

@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from docs.generate import conformance, devices, hooks, metrics, reasons
+from docs.generate import (
+    commands,
+    configuration,
+    conformance,
+    devices,
+    environment,
+    hooks,
+    keys,
+    metrics,
+    reasons,
+)
 
 DOCS = Path(__file__).parents[1]
 
@@ -20,5 +30,9 @@ def pages() -> Mapping[Path, str]:
         DOCS / "devices.md": devices.page(),
         DOCS / "metrics.md": metrics.page(),
         DOCS / "reasons.md": reasons.page(),
+        DOCS / "reference" / "annotations.md": keys.page(),
+        DOCS / "reference" / "commands.md": commands.page(),
+        DOCS / "reference" / "configuration.md": configuration.page(),
+        DOCS / "reference" / "environment.md": environment.page(),
         **{DOCS / "hooks" / name: text for name, text in hooks.pages().items()},
     }

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from hami_core.cli.explain import explain
-from hami_core.cli.scheduler import Seconds, parse_listen, scheduler
+from hami_core.cli.options import Seconds
+from hami_core.cli.scheduler import parse_listen, scheduler
 
 
 @pytest.mark.parametrize(

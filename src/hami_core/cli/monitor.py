@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hami_core.cli.options import machine_of, simulate_option
+from hami_core.cli.options import log_format_option, machine_of, simulate_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--period", type=click.FloatRange(min=0.05), default=0.5, show_default=True, help="Seconds between looks."
 )
-@click.option("--log-format", type=click.Choice(["json", "console"]), default="console", show_default=True)
+@log_format_option
 def monitor(
     *,
     local: bool,

@@ -21,7 +21,13 @@ class CannotScaffold(HamiError):
 
 @click.command("new-plugin", epilog="Example: hami new-plugin acme --domain acme.example")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(["vendor", "policy"]), default="vendor", show_default=True)
+@click.option(
+    "--kind",
+    type=click.Choice(["vendor", "policy"]),
+    default="vendor",
+    show_default=True,
+    help="A plugin for devices, or one that orders nodes and cards.",
+)
 @click.option(
     "--into", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Where; by default ./hami-NAME."
 )

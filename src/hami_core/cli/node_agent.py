@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hami_core.cli.scheduler import Seconds
+from hami_core.cli.options import Seconds, log_options
 
 _FILE = click.Path(path_type=Path)
 _PATH = click.Path(path_type=Path, file_okay=False)
@@ -34,7 +34,13 @@ _PATH = click.Path(path_type=Path, file_okay=False)
     show_default=True,
     help="Over 1 promises more memory than there is.",
 )
-@click.option("--device-cores-scaling", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True)
+@click.option(
+    "--device-cores-scaling",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Over 1 promises more cores than there are.",
+)
 @click.option("--enable-numa-topology", is_flag=True, help="Tell kubelet which NUMA node a card is on.")
 @click.option(
     "--core-policy",
@@ -50,14 +56,27 @@ _PATH = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--harmless-xid", "harmless_xids", type=int, multiple=True, help="Beside 13, 31, 43, 45, 68 and 109; repeatable."
 )
-@click.option("--plugins-dir", type=_PATH, default=Path("/var/lib/kubelet/device-plugins"), show_default=True)
+@click.option(
+    "--plugins-dir",
+    type=_PATH,
+    default=Path("/var/lib/kubelet/device-plugins"),
+    show_default=True,
+    help="Where kubelet listens for device plugins.",
+)
 @click.option(
     "--pod-resources-socket",
     type=_FILE,
     default=Path("/var/lib/kubelet/pod-resources/kubelet.sock"),
     show_default=True,
+    help="Where kubelet says which container holds which device.",
 )
-@click.option("--cdi-dir", type=_PATH, default=Path("/var/run/cdi"), show_default=True)
+@click.option(
+    "--cdi-dir",
+    type=_PATH,
+    default=Path("/var/run/cdi"),
+    show_default=True,
+    help="Where the container runtime reads CDI specs.",
+)
 @click.option(
     "--files-dir",
     type=_PATH,
@@ -65,10 +84,7 @@ _PATH = click.Path(path_type=Path, file_okay=False)
     show_default=True,
     help="Libraries and containers' files; the same path on the host.",
 )
-@click.option("--log-format", type=click.Choice(["json", "console"]), default="console", show_default=True)
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
-)
+@log_options
 def node_agent(
     *,
     node_name: str,

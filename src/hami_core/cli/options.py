@@ -7,11 +7,33 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hami_core.errors import shown
+
 if TYPE_CHECKING:
     from hami_core.local.machine import Machine
     from hami_core.registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Seconds(click.ParamType[float]):
+    """A duration as Go writes it (``5m``, ``28s``, ``1m30s``); a bare number counts seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        import re
+
+        text = str(value)
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+            return float(text)
+        parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text)
+        if not parts or "".join(number + unit for number, unit in parts) != text:
+            self.fail(f"{shown(text)} is no duration; write 5m, 28s or 1m30s", param, ctx)
+        return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
 
 def simulate_option(command: F) -> F:
@@ -25,3 +47,20 @@ def machine_of(simulate: str | None, registry: Registry) -> Machine:
     from hami_core.local.machine import simulated, this_host
 
     return this_host() if simulate is None else simulated(simulate, registry)
+
+
+def log_format_option(command: F) -> F:
+    """Add ``--log-format`` as the parameter `log_format`."""
+    form = click.Choice(["json", "console"])
+    return click.option(
+        "--log-format", type=form, default="console", show_default=True, help="Log lines for machines or for people."
+    )(command)
+
+
+def log_options(command: F) -> F:
+    """Add ``--log-format`` and ``--log-level`` as the parameters `log_format` and `log_level`."""
+    level = click.Choice(["debug", "info", "warning", "error"])
+    with_level = click.option(
+        "--log-level", type=level, default="info", show_default=True, help="The least important lines to write."
+    )(command)
+    return log_format_option(with_level)

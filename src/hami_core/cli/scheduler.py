@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hami_core.cli.options import Seconds, log_options
 from hami_core.errors import shown
 
 if TYPE_CHECKING:
@@ -17,25 +18,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = click.Path(path_type=Path)
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-class Seconds(click.ParamType[float]):
-    """A duration as Go writes it (``5m``, ``28s``, ``1m30s``); a bare number counts seconds."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it."""
-        import re
-
-        text = str(value)
-        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-            return float(text)
-        parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text)
-        if not parts or "".join(number + unit for number, unit in parts) != text:
-            self.fail(f"{shown(text)} is no duration; write 5m, 28s or 1m30s", param, ctx)
-        return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
 
 def _flags(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -50,17 +32,21 @@ def _flags(*options: Callable[[F], F]) -> Callable[[F], F]:
 _DURATION = Seconds()
 
 _serving = _flags(
-    click.option("--http-bind", "--http_bind", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT"),
+    click.option(
+        "--http-bind",
+        "--http_bind",
+        default="127.0.0.1:8080",
+        show_default=True,
+        metavar="HOST:PORT",
+        help="Where the webhook and the extender are served.",
+    ),
     click.option("--cert-file", "--cert_file", type=_FILE, help="PEM certificate chain; read anew when it changes."),
     click.option("--key-file", "--key_file", type=_FILE, help="PEM key of that certificate."),
     click.option(
         "--metrics-bind-address", default=":9395", show_default=True, metavar="HOST:PORT", help="0 serves no metrics."
     ),
     click.option("--legacy-metrics", is_flag=True, help="Serve the metrics under HAMi's old names too."),
-    click.option("--log-format", type=click.Choice(["json", "console"]), default="console", show_default=True),
-    click.option(
-        "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
-    ),
+    log_options,
 )
 _cluster = _flags(
     click.option("--kubeconfig", type=_FILE, help="Without it: the pod's service account, else ~/.kube/config."),
@@ -73,9 +59,23 @@ _deciding = _flags(
     click.option(
         "--scheduler-name", default="hami-scheduler", show_default=True, help="What the webhook writes in pods."
     ),
-    click.option("--force-overwrite-default-scheduler/--no-force-overwrite-default-scheduler", default=True),
-    click.option("--node-scheduler-policy", default="binpack", show_default=True),
-    click.option("--gpu-scheduler-policy", default="spread", show_default=True),
+    click.option(
+        "--force-overwrite-default-scheduler/--no-force-overwrite-default-scheduler",
+        default=True,
+        help="Whether pods that name default-scheduler are taken too.",
+    ),
+    click.option(
+        "--node-scheduler-policy",
+        default="binpack",
+        show_default=True,
+        help="Order of nodes where the pod names none: binpack, spread, or a plugin's.",
+    ),
+    click.option(
+        "--gpu-scheduler-policy",
+        default="spread",
+        show_default=True,
+        help="Order of cards on a node where the pod names none: binpack, spread, topology-aware, ...",
+    ),
     click.option(
         "--node-choice",
         type=click.Choice(["hami", "scheduler"]),
@@ -84,7 +84,14 @@ _deciding = _flags(
         help="Who picks among the nodes that fit; scheduler needs prioritizeVerb.",
     ),
     click.option("--reservation-hold", type=_DURATION, default="60s", show_default=True, help="From filter to bind."),
-    click.option("--node-lock-timeout", type=_DURATION, default="5m", show_default=True, envvar="HAMI_NODELOCK_EXPIRE"),
+    click.option(
+        "--node-lock-timeout",
+        type=_DURATION,
+        default="5m",
+        show_default=True,
+        envvar="HAMI_NODELOCK_EXPIRE",
+        help="After which a node's lock counts as left behind.",
+    ),
     click.option(
         "--node-lock-retry-timeout", type=_DURATION, default="28s", show_default=True, help="For gang members."
     ),
@@ -111,7 +118,12 @@ _ignored = _flags(
 )
 _electing = _flags(
     click.option("--leader-elect/--no-leader-elect", default=False, help="One of several processes decides."),
-    click.option("--leader-elect-resource-name", default="hami-scheduler-extender", show_default=True),
+    click.option(
+        "--leader-elect-resource-name",
+        default="hami-scheduler-extender",
+        show_default=True,
+        help="Name of the Lease that the leader holds.",
+    ),
     click.option("--leader-elect-resource-namespace", default="", help="Without it: the pod's own, else kube-system."),
 )
 
