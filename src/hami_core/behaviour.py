@@ -268,17 +268,26 @@ class Mount:
 
 @attrs.frozen(kw_only=True)
 class ContainerEdits:
-    """What a container needs to use its share: the node's answer to kubelet, and `hami run`'s environment."""
+    """What a container needs to use its share: the node's answer to kubelet, and `hami run`'s environment.
+
+    `files` are read-only files to be made before the container starts, path below the folder of its limits file ->
+    text; a mount must name what the container shall see of them.
+    """
 
     env: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     mounts: tuple[Mount, ...] = ()
     device_nodes: tuple[tuple[str, str], ...] = ()  # path, cgroup permissions
     annotations: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    files: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.frozen(kw_only=True)
 class AllocationContext:
-    """Where the allocation takes place: host paths and node settings the vendor's edits refer to."""
+    """Where the allocation takes place: host paths and node settings the vendor's edits refer to.
+
+    `files` are those that this container's edits had before, `others` those of the other containers of the family on
+    this node: what a vendor must not give out twice is in them.
+    """
 
     shares: tuple[DeviceShare, ...]
     devices: Mapping[str, Device] = attrs.field(hash=False)
@@ -287,6 +296,8 @@ class AllocationContext:
     priority: int | None = None
     core_policy: str = "default"
     oversubscribe: bool = False
+    files: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    others: tuple[Mapping[str, str], ...] = attrs.field(default=(), hash=False)
     settings: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
 
 

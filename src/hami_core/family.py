@@ -19,7 +19,7 @@ class RegisterForm(enum.StrEnum):
 
     JSON = "json"
     CSV = "csv"
-    CAPACITY = "capacity"  # no annotation: cards are derived from node.status.capacity
+    CAPACITY = "capacity"  # cards are derived from node.status.capacity; an annotation, in JSON, goes before it
 
 
 class NodeLock(enum.StrEnum):
@@ -100,6 +100,13 @@ class Template:
     aicpu: int = attrs.field(default=0, validator=whole(0))
 
 
+class VisibleForm(enum.StrEnum):
+    """How a runtime's variable of visible devices names them."""
+
+    UUID = "uuid"
+    INDEX = "index"  # the driver's number of the card
+
+
 @attrs.frozen(kw_only=True)
 class Isolation:
     """How a process of this family is held to its share.
@@ -110,6 +117,7 @@ class Isolation:
     library: str = attrs.field(validator=text)  # "lib/libhami_nvidia.so"
     simulator_dir: str | None = None  # "lib/fake": driver test doubles, for --simulate
     visible_env: str = attrs.field(validator=text)  # "CUDA_VISIBLE_DEVICES"
+    visible_form: VisibleForm = VisibleForm.UUID
     runtime_env: str | None = None  # "NVIDIA_VISIBLE_DEVICES": what the container runtime reads
 
 

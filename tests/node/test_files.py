@@ -10,7 +10,7 @@ import pytest
 
 from hami_core.behaviour import ContainerEdits, Mount
 from hami_core.node import cdi
-from hami_core.node.files import NodeFiles, Record
+from hami_core.node.files import BadFileName, NodeFiles, Record
 
 
 def record(uid: str = "u1", *, family: str = "NVIDIA", library: str = "") -> Record:
@@ -141,3 +141,23 @@ def test_a_spec_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkey
         cdi.write(tmp_path, "abc", ContainerEdits(env={"A": "9"}), pod_uid="u2")
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+def test_a_vendors_files_are_read_only_and_found_again(tmp_path: Path) -> None:
+    files = NodeFiles(tmp_path)
+    folder = files.make(record())
+    files.add(folder, {"vdev/vdev0.conf": "enable: 1\n"})
+    files.add(folder, {"vdev/vdev0.conf": "enable: 1\nmem: 3 MiB\n"})
+    (folder.path / "limits").write_text("hami-limits 1\n")
+    (folder.path / "vdev" / "odd").write_bytes(b"\xff")
+    assert files.added(record()) == {"vdev/vdev0.conf": "enable: 1\nmem: 3 MiB\n"}
+    assert stat.S_IMODE((folder.path / "vdev" / "vdev0.conf").stat().st_mode) == 0o444
+    assert files.added(record("nobody")) == {}
+
+
+@pytest.mark.parametrize("name", ["", "/etc/passwd", "../x", "a/../../x", "limits", "region/x", "record", ".x", "a/.b"])
+def test_a_vendors_file_stays_in_its_folder_and_is_none_of_ours(tmp_path: Path, name: str) -> None:
+    files = NodeFiles(tmp_path)
+    folder = files.make(record())
+    with pytest.raises(BadFileName, match="a path below its folder"):
+        files.add(folder, {name: "x"})

@@ -169,3 +169,13 @@ def test_capacity_becomes_one_card_per_started_card_of_cores() -> None:
 def test_an_impossible_capacity_is_refused(value: str) -> None:
     with pytest.raises(BadWire, match=r"node n: status\.capacity x.com/core"):
         table_codec(by_capacity()).decode(NodeFacts(name="n", capacity={"x.com/core": value}))
+
+
+def test_a_register_goes_before_capacity_where_a_family_has_both() -> None:
+    codec = table_codec(by_capacity())
+    capacity = {"x.com/mem": "300", "x.com/core": "300"}
+    annotations = {"hami.io/node-x-register": encode_json([A40])}
+    assert [card.uuid for card in codec.decode(NodeFacts(name="n", capacity=capacity))] == ["n-x-0", "n-x-1", "n-x-2"]
+    assert [card.uuid for card in codec.decode(NodeFacts(name="n", capacity=capacity, annotations=annotations))] == [
+        A40.uuid
+    ]

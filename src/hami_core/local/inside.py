@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hami_core.behaviour import AllocationContext
 from hami_core.errors import HamiError
+from hami_core.family import Isolation, VisibleForm
 from hami_core.isolation.limits import limits_of
 from hami_core.local.lease import Lease
 from hami_core.local.machine import Machine
@@ -18,6 +19,9 @@ from hami_core.registry import Registry
 
 LIMITS = "limits"
 REGION = "region"
+NUMBERS = "HAMI_DEVICE_NUMBERS"
+"""The driver's numbers of the share's cards, in the order of the limits file: what tells the isolation library which
+card a runtime's number means on a host where no container renumbers them."""
 
 
 class NoIsolation(HamiError):
@@ -60,8 +64,19 @@ def furnish(
         **base,
         **machine.simulation(registry),
         **loaded.allocate(context).env,
+        **_visible(lease, cards, isolation),
         "LD_PRELOAD": _before(str(library), base.get("LD_PRELOAD", "")),
     }
+
+
+def _visible(lease: Lease, cards: tuple[Card, ...], isolation: Isolation) -> dict[str, str]:
+    """What shows a process the cards of its lease and no others."""
+    uuids = [share.uuid for share in lease.shares]
+    if isolation.visible_form is VisibleForm.UUID:
+        return {isolation.visible_env: ",".join(uuids)}
+    index_of = {card.device.uuid: card.device.index for card in cards}
+    numbers = ",".join(str(index_of[uuid]) for uuid in uuids)
+    return {isolation.visible_env: numbers, NUMBERS: numbers}
 
 
 def _before(library: str, preloaded: str) -> str:

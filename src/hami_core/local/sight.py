@@ -96,6 +96,7 @@ def cards_of(report: ProbeReport, registry: Registry) -> list[Card]:
             numa=probed.numa or 0,
             healthy=probed.healthy and probed.memory_mib is not None,
             mode=probed.mode,
+            custom=probed.custom,
         )
         made.append(Card(vendor=report.vendor, probed=probed, device=device))
     return made

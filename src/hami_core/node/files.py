@@ -5,6 +5,7 @@
         limits   what the container may use; root's, read-only
         region   what its processes share
         record   whose this is
+        ...      files of the vendor's own, read-only
 
 A running container maps the library that it was started with, so an upgrade makes a new version beside the old one.
 """
@@ -15,22 +16,29 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
 import attrs
 import msgspec
+
+from hami_core.errors import HamiError
 
 LIMITS = "limits"
 REGION = "region"
 PRELOAD = "ld.so.preload"
 
 _RECORD = "record"
+_OWN = frozenset({LIMITS, REGION, _RECORD})
 _FOLDER = 0o755
 _LIBRARY = 0o555
 _READ_ONLY = 0o444
 _SHARED = 0o666  # a container's processes may run as anyone
 _DIGITS = 16
+
+
+class BadFileName(HamiError):
+    """A vendor's plugin names a file outside the container's folder, or one that is the agent's."""
 
 
 class Record(msgspec.Struct, kw_only=True, frozen=True):
@@ -128,6 +136,44 @@ class NodeFiles:
                 continue
             if self.folder(record.uid, record.container, record.family).path == file.parent:
                 yield record
+
+    def add(self, folder: ContainerFolder, files: Mapping[str, str]) -> None:
+        """Put a vendor's files into a container's folder, each whole or not at all.
+
+        Args:
+            folder: of the container and family.
+            files: text by path below the folder.
+
+        Raises:
+            BadFileName: one lies elsewhere, or is the agent's own.
+            OSError: one cannot be written.
+        """
+        for name, content in files.items():
+            parts = PurePosixPath(name).parts
+            plain = bool(parts) and not any(part.startswith((".", "/")) for part in parts)
+            if not plain or parts[0] in _OWN:
+                raise BadFileName(
+                    f'a container\'s file must be a path below its folder, such as "vdev/a"; got "{name}"'
+                )
+            place = folder.path.joinpath(*parts)
+            place.parent.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
+            draft = place.with_name(f".{place.name}.{secrets.token_hex(8)}")
+            _write(draft, content.encode(), _READ_ONLY)
+            draft.replace(place)
+
+    def added(self, record: Record) -> dict[str, str]:
+        """A vendor's files in a container's folder, text by path below it; one that cannot be read is left out."""
+        root = self.folder(record.uid, record.container, record.family).path
+        found = {}
+        for file in sorted(root.rglob("*")):
+            parts = file.relative_to(root).parts
+            if parts[0] in _OWN or any(part.startswith(".") for part in parts) or not file.is_file():
+                continue
+            try:
+                found["/".join(parts)] = file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                continue
+        return found
 
     def remove(self, record: Record) -> None:
         """Remove a container's folder of one family."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,12 +37,14 @@ class Furnisher:
         self.files = NodeFiles(settings.paths.files)
         self._registry = registry
         self._settings = settings
+        self._one = threading.Lock()
 
     def furnish(self, assignment: Assignment, devices: Iterable[Device], *, cdi_device: str) -> ContainerEdits:
         """Make a container's files and return its edits. Doing it again changes nothing but the limits' inode.
 
         Raises:
             NotInstalled: the vendor's isolation library is missing.
+            BadFileName: the plugin names a file that it must not write.
             OSError: the files cannot be written.
         """
         loaded = self._registry.family(assignment.family)
@@ -59,7 +62,28 @@ class Furnisher:
             library="" if library is None else str(library.parent),
         )
         folder = self.files.make(record)
-        context = AllocationContext(
+        # What the vendor reads in others' files stays true until its own are there.
+        with self._one:
+            context = self._context(loaded, assignment, here, record, library)
+            edits = loaded.allocate(context)
+            self.files.add(folder, edits.files)
+        if untouched:
+            return _card_only(edits, loaded, folder.path)
+        limits_of(context).write(folder.limits)
+        return attrs.evolve(edits, mounts=self._mounts(edits, folder.path, folder.limits, library))
+
+    def _context(
+        self,
+        loaded: LoadedFamily,
+        assignment: Assignment,
+        here: Mapping[str, Device],
+        record: Record,
+        library: Path | None,
+    ) -> AllocationContext:
+        folder = self.files.folder(record.uid, record.container, record.family)
+        mine = (record.uid, record.container)
+        others = (other for other in self.files.records() if other.family == record.family)
+        return AllocationContext(
             shares=assignment.shares,
             devices=here,
             limits_file=folder.limits,
@@ -67,13 +91,10 @@ class Furnisher:
             priority=self._priority(loaded, assignment),
             core_policy=self._settings.core_policy,
             oversubscribe=self._settings.oversubscribe,
+            files=self.files.added(record),
+            others=tuple(self.files.added(other) for other in others if (other.uid, other.container) != mine),
             settings={} if library is None else {"library": library},
         )
-        edits = loaded.allocate(context)
-        if untouched:
-            return _visible_only(edits, loaded)
-        limits_of(context).write(folder.limits)
-        return attrs.evolve(edits, mounts=self._mounts(edits, folder.path, folder.limits, library))
 
     def library(self, loaded: LoadedFamily) -> Path | None:
         """The isolation library of a family, in place on the host; None for a family that has none.
@@ -109,10 +130,14 @@ class Furnisher:
         return min(int(asked), _MOST_PRIORITY) if asked.isascii() and asked.isdigit() else None
 
 
-def _visible_only(edits: ContainerEdits, loaded: LoadedFamily) -> ContainerEdits:
-    """What shows the cards, without what holds to a share of them."""
+def _card_only(edits: ContainerEdits, loaded: LoadedFamily, folder: Path) -> ContainerEdits:
+    """What gives the cards, without what holds to a share of them: only the visible variables, none of our files."""
     isolation = loaded.family.isolation
     if isolation is None:
         return edits
     names = {isolation.visible_env, isolation.runtime_env}
-    return attrs.evolve(edits, env={name: value for name, value in edits.env.items() if name in names}, mounts=())
+    return attrs.evolve(
+        edits,
+        env={name: value for name, value in edits.env.items() if name in names},
+        mounts=tuple(mount for mount in edits.mounts if not Path(mount.host_path).is_relative_to(folder)),
+    )

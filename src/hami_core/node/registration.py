@@ -47,7 +47,7 @@ def wanted_annotations(
     written: dict[str, str | None] = {}
     for name, cards in sorted(mine.items()):
         wire = registry.family(name).family.wire
-        if wire.register is not None and wire.register_form is not RegisterForm.CAPACITY:
+        if wire.register is not None:
             encode = encode_csv if wire.register_form is RegisterForm.CSV else encode_json
             written[wire.register] = encode(cards)
         if wire.handshake is not None and decode_handshake(node.annotations.get(wire.handshake, "")).asking:

@@ -172,9 +172,10 @@ def _profile_entry(profile: PartitionProfile) -> dict[str, Any]:
 
 @attrs.frozen
 class RegisterCodec:
-    """Reads a family's register annotation; a node without it has no cards of the family."""
+    """Reads a family's register annotation; a node without it has what `otherwise` finds, or no cards of the family."""
 
     family: Family
+    otherwise: NodeCodec | None = None
 
     def decode(self, node: NodeFacts) -> tuple[Device, ...]:
         """The family's devices on `node`.
@@ -185,16 +186,17 @@ class RegisterCodec:
         key = self.family.wire.register
         text = node.annotations.get(key) if key else None
         if text is None:
-            return ()
+            return () if self.otherwise is None else self.otherwise.decode(node)
         form = decode_csv if self.family.wire.register_form is RegisterForm.CSV else decode_json
         return form(text, family=self.family.name, what=f"node {node.name}: annotation {key}")
 
 
 def table_codec(family: Family) -> NodeCodec:
     """How a family's devices are read when its plugin says nothing more: from its table."""
-    if family.wire.register_form is RegisterForm.CAPACITY:
-        return capacity_codec(family, id_stem=family.vendor)
-    return RegisterCodec(family)
+    if family.wire.register_form is not RegisterForm.CAPACITY:
+        return RegisterCodec(family)
+    by_capacity = capacity_codec(family, id_stem=family.vendor)
+    return by_capacity if family.wire.register is None else RegisterCodec(family, otherwise=by_capacity)
 
 
 def _distinct(devices: tuple[Device, ...], what: str) -> tuple[Device, ...]:
