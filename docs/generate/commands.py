@@ -35,8 +35,8 @@ def _verb(name: str) -> str:
 
 
 def _sections(command: click.Command, context: click.Context) -> Iterator[str]:
-    usage = " ".join(command.collect_usage_pieces(context))
-    yield f"\n## {context.command_path}\n\n```\n{context.command_path} {usage}\n```\n\n{_text(command.help or '')}\n"
+    path, usage = context.command_path, " ".join(command.collect_usage_pieces(context))
+    yield f"\n## {path}\n\n```text\n{path} {usage}\n```\n\n{_text(command.help or '')}\n"
     options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
     if options:
         yield "\n| Option | Default | Says |\n|---|---|---|\n"
@@ -53,7 +53,7 @@ def _text(text: str) -> str:
     parts = []
     for paragraph in inspect.cleandoc(text).split("\n\n"):
         kept = paragraph.removeprefix("\b\n")
-        parts.append(kept if kept == paragraph else f"```\n{kept}\n```")
+        parts.append(kept if kept == paragraph else f"```text\n{kept}\n```")
     return "\n\n".join(parts)
 
 
