@@ -31,7 +31,7 @@ _LIBRARIES = {
     "HAMI_TASK_PRIORITY": "Other vendors: 0 high, 1 low.",
     "HAMI_CORE_POLICY": "Other vendors: `default`, `force` or `disable`.",
     "HAMI_LOG_LEVEL": "Other vendors: 0 errors to 4 everything.",
-    "HAMI_DEVICE_NUMBERS": "Other vendors: the driver's numbers of the share's cards, where no container renumbers them.",
+    "HAMI_DEVICE_NUMBERS": "Other vendors: the driver's numbers of the share's cards, if not renumbered.",
 }
 _SIMULATED = {
     "HAMI_FAKE_BACKING_MIB": "How many MiB of one device allocation really exist; writes beyond are dropped.",

@@ -1,9 +1,12 @@
-"""Every metric of `hami monitor`, from the specifications that the exporter fills."""
+"""Every metric of `hami monitor` and `hami scheduler`, from the specifications that they fill."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 
+from hami_core.kube.cluster_metrics import HELP, LEGACY, TODAY, Names
+from hami_core.kube.metrics import BUILD, COUNTERS, DECISION, GAUGES
 from hami_core.monitor.exporter import SPECS as OWN
 from hami_core.monitor.hami_names import LEGACY_SPECS
 from hami_core.monitor.hami_names import SPECS as HAMI
@@ -12,8 +15,9 @@ from hami_core.monitor.sheet import Spec
 
 _HEAD = """# Metrics
 
-What `hami monitor` exports; [monitoring.md](monitoring.md) says how to run it and what to make of it. A value that
-nobody knows has no sample; it is never zero.
+What `hami monitor` exports on each node, and at the end what `hami scheduler` exports for the cluster;
+[monitoring.md](monitoring.md) says how to run it and what to make of it. A value that nobody knows has no sample; it is
+never zero.
 
 """
 
@@ -34,7 +38,28 @@ _PARTS = (
 
 def page() -> str:
     """The page."""
-    return _HEAD + "\n".join(_part(title, says, specs) for title, says, specs in _PARTS)
+    parts = (*_PARTS, *_scheduler())
+    return _HEAD + "\n".join(_part(title, says, specs) for title, says, specs in parts)
+
+
+def _scheduler() -> Iterator[tuple[str, str, Iterable[Spec]]]:
+    name, says = DECISION
+    yield (
+        "The scheduler itself",
+        f"`{name}` is a histogram.",
+        (
+            Spec(name=name, says=says, labels=("verb",)),
+            *(Spec(name=name, says=says) for name, says in (BUILD, *GAUGES.items())),
+            *(Spec(name=f"{name}_total", says=says, counter=True) for name, says in COUNTERS.items()),
+        ),
+    )
+    yield "The cluster, by the scheduler", "HAMi's names: what is promised, beside what is used above.", _cluster(TODAY)
+    yield "The cluster, older names", "Only with `hami scheduler --legacy-metrics`.", _cluster(LEGACY)
+
+
+def _cluster(names: Names) -> Iterator[Spec]:
+    for key, name in names.metrics.items():
+        yield Spec(name=name, says=HELP[key], labels=tuple(re.findall(r"(\w+)=", names.labels(key))))
 
 
 def _part(title: str, says: str, specs: Iterable[Spec]) -> str:

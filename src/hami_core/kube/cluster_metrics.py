@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hami_core.kube.cache import Cache
     from hami_core.model import DeviceUse
 
-_HELP = {
+HELP: Mapping[str, str] = {
     "memory_limit": "Memory of the card that may be shared, bytes.",
     "core_limit": "Cores of the card that may be shared.",
     "shared_count": "Containers that share the card.",
@@ -31,6 +31,7 @@ _HELP = {
     "quota_limit": "A namespace's limit, in the resource's own unit.",
     "quota_used": "What a namespace uses, in MiB or core units.",
 }
+"""What each metric says, whatever it is called."""
 _ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -46,6 +47,18 @@ class Names:
     share: str  # namespace, node, pod, container, uuid
     quota_limit: str  # namespace, resource
     quota_used: str  # namespace, resource, limit
+
+    def labels(self, key: str) -> str:
+        """The label text of the metric `key`, with places for the values."""
+        return {
+            "share_memory": self.share,
+            "share_cores": self.share,
+            "quota_limit": self.quota_limit,
+            "quota_used": self.quota_used,
+            "memory_part": self.part_card,
+            "memory": self.card + self.cores,
+            "overview": self.card + self.cores + self.limit,
+        }.get(key, self.card)
 
 
 _CARD = 'node="{0}",device_uuid="{1}",device_index="{2}",device_type="{3}",zone="vGPU"'
@@ -118,7 +131,7 @@ class _Page:
 
     def text(self) -> str:
         return "".join(
-            f"# HELP {self.names.metrics[key]} {_HELP[key]}\n# TYPE {self.names.metrics[key]} gauge\n{''.join(lines)}"
+            f"# HELP {self.names.metrics[key]} {HELP[key]}\n# TYPE {self.names.metrics[key]} gauge\n{''.join(lines)}"
             for key, lines in self._lines.items()
         )
 
