@@ -1,4 +1,4 @@
-# The image of the scheduler side (charts/hami): docker build -t REGISTRY/hami:0.1.0 . For amd64 and arm64 alike.
+# The image of everything in charts/hami: docker build -t REGISTRY/hami:0.1.0 . For amd64 and arm64 alike.
 ARG PYTHON=3.13-slim-trixie
 
 FROM python:${PYTHON} AS build
@@ -11,7 +11,7 @@ COPY native native
 COPY src src
 RUN python -m venv /opt/hami \
  && /opt/hami/bin/pip install --no-cache-dir \
-      ./src/hami_core ./src/hami_nvidia ./src/hami_mlu ./src/hami_ascend ./src/hami_dcu ./src/hami_iluvatar ./src/hami_mthreads
+      './src/hami_core[kubernetes,monitor]' ./src/hami_nvidia ./src/hami_mlu ./src/hami_ascend ./src/hami_dcu ./src/hami_iluvatar ./src/hami_mthreads
 
 FROM python:${PYTHON}
 COPY --from=build /opt/hami /opt/hami

@@ -9,7 +9,7 @@ VENV   := .venv/bin
 NATIVE := build/native
 JOBS   ?= 2
 
-.PHONY: help sync demo test site test-python test-native test-sanitizers cluster-test scale-test check format bench proto docs generate clean
+.PHONY: help sync demo test site test-python test-native test-sanitizers cluster-test node-test scale-test check format bench proto docs generate clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ cluster-test: sync ## The scheduler on a real control plane, built from source w
 	tests/cluster/build.sh
 	tests/cluster/build.sh tests/chart
 	$(VENV)/python -m pytest tests/cluster
+
+node-test: sync ## The node agent on a real kubelet and containerd, with real containers; as root (the first time: minutes more)
+	tests/cluster/build.sh
+	tests/cluster/build.sh tests/chart
+	tests/kubelet/build.sh
+	$(VENV)/python -m pytest tests/kubelet
 
 scale-test: sync ## Pods a second through the real control plane, at 1000 nodes
 	$(VENV)/python -m benchmarks.cluster.run --nodes 1000 --pods 1500

@@ -17,6 +17,7 @@ Object = dict[str, Any]
 _PLURALS = {
     "Endpoints": "endpoints",
     "NetworkPolicy": "networkpolicies",
+    "RuntimeClass": "runtimeclasses",
     "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
 }
 _CLUSTER_WIDE = frozenset(
@@ -26,6 +27,7 @@ _CLUSTER_WIDE = frozenset(
         "MutatingWebhookConfiguration",
         "Namespace",
         "Node",
+        "RuntimeClass",
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
         "ValidatingWebhookConfiguration",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.cluster.api import Api
+from tests.cluster.built import built
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.install import SCHEDULER_USER, Installation, install
 from tests.cluster.interceptor import Interceptor
@@ -16,28 +15,16 @@ from tests.cluster.processes import NotReady
 from tests.cluster.world import World
 
 HERE = Path(__file__).parent
-BUILD_TIMEOUT_S = 3 * 60 * 60
-
-
-def _built(module: Path) -> Path:
-    """The folder with the tools that a Go module names; `make cluster-test` builds them before any deadline runs."""
-    if shutil.which("go") is None:
-        pytest.exit("the cluster tests build Kubernetes and helm from source: install Go 1.26 or newer", returncode=3)
-    build = [str(HERE / "build.sh"), str(module)]
-    done = subprocess.run(build, stdout=subprocess.PIPE, text=True, timeout=BUILD_TIMEOUT_S, check=False)
-    if done.returncode != 0:
-        pytest.exit(f"{module / 'go.mod'} could not be built; see above", returncode=3)
-    return Path(done.stdout.strip())
 
 
 @pytest.fixture(scope="session")
 def binaries() -> Path:
-    return _built(HERE)
+    return built(HERE)
 
 
 @pytest.fixture(scope="session")
 def helm() -> Path:
-    return _built(HERE.parent / "chart") / "helm"
+    return built(HERE.parent / "chart") / "helm"
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +43,11 @@ def control_plane(
 
 
 @pytest.fixture(scope="session")
-def installation(control_plane: ControlPlane, helm: Path) -> Installation:
+def installation(control_plane: ControlPlane, helm: Path) -> Iterator[Installation]:
     """The chart, applied; kube-scheduler and `hami scheduler` running under its service accounts."""
-    return install(control_plane, helm)
+    made = install(control_plane, helm)
+    yield made
+    made.close()
 
 
 @pytest.fixture

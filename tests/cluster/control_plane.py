@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,23 @@ ADMIN_TOKEN = "admin"
 USER_TOKEN = "user"  # someone who may create pods and read, no more: RBAC is given by the tests
 
 
-class ControlPlane:
-    """The four components. `start` before use, `stop` always."""
+def node_token(node: str) -> str:
+    """The token of a node's kubelet."""
+    return f"node-{node}"
 
-    def __init__(self, binaries: Path, folder: Path) -> None:
+
+class ControlPlane:
+    """The four components. `start` before use, `stop` always.
+
+    Args:
+        binaries: where they are.
+        folder: for their files and logs.
+        nodes: names of nodes whose kubelets will join, each with the token `node_token` of it.
+    """
+
+    def __init__(self, binaries: Path, folder: Path, *, nodes: Iterable[str] = ()) -> None:
         self.binaries = binaries
+        self._nodes = tuple(nodes)
         self.folder = folder
         self.logs = folder / "logs"
         self.logs.mkdir(parents=True)
@@ -143,9 +155,9 @@ class ControlPlane:
         )
         self._tokens = self.folder / "tokens.csv"
         with self._tokens.open("w", newline="") as file:
-            csv.writer(file).writerows(
-                [[ADMIN_TOKEN, "admin", "1", "system:masters"], [USER_TOKEN, "user", "2", "tests:users"]]
-            )
+            rows = [[ADMIN_TOKEN, "admin", "1", "system:masters"], [USER_TOKEN, "user", "2", "tests:users"]]
+            rows += [[node_token(node), f"system:node:{node}", node, "system:nodes"] for node in self._nodes]
+            csv.writer(file).writerows(rows)
 
     def _start_etcd(self) -> None:
         client, peer = free_port(), free_port()
@@ -182,6 +194,7 @@ class ControlPlane:
             "--requestheader-allowed-names=nobody",
             f"--token-auth-file={self._tokens}",
             "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged=true",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={self._accounts_public}",

@@ -57,6 +57,10 @@ class Installation:
         self._http = httpx.Client(verify=False, trust_env=False, timeout=5)
         self.scheduler = self.replica("hami-scheduler", port)
 
+    def close(self) -> None:
+        """Close the connections that `ready` looked through."""
+        self._http.close()
+
     def renew_certificate(self) -> tuple[Path, Path]:
         """Put a new certificate of the same CA in the place of the old: its file, and its key's."""
         return self.plane.certificate("scheduler", "127.0.0.1", f"{SCHEDULER}.{NAMESPACE}.svc")
@@ -114,20 +118,21 @@ class Installation:
         self.plane.start_scheduler(config, self.plane.token_of(NAMESPACE, name))
 
 
-def install(plane: ControlPlane, helm: Path) -> Installation:
-    """Apply the chart, and start what it would start."""
+def install(plane: ControlPlane, helm: Path, values: Mapping[str, Any] | None = None) -> Installation:
+    """Apply the chart, with further `values`, and start what it would start on the control plane."""
     port = free_port()
     ca = base64.b64encode(plane.ca.read_bytes()).decode()
-    values = {
+    wanted = {
+        **(values or {}),
         "scheduler": {
             "replicas": 0,
             "kubeScheduler": {"replicas": 0},
             "certificate": {"existingSecret": "tests", "caBundle": ca},
             "admissionWebhook": {"customURL": {"enabled": True, "host": "127.0.0.1", "port": port}},
             "trustedUsers": ["system:serviceaccount:{}:{}".format(*DEVICE_PLUGIN)],
-        }
+        },
     }
-    manifests = render(helm, values)
+    manifests = render(helm, wanted)
     plane.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     for manifest in manifests:
         plane.api.apply(manifest)

@@ -16,6 +16,8 @@
 {{- end -}}
 
 {{- define "hami.scheduler" -}}{{ include "hami.fullname" . }}-scheduler{{- end -}}
+{{- define "hami.nodeAgent" -}}{{ include "hami.fullname" . }}-node-agent{{- end -}}
+{{- define "hami.monitor" -}}{{ include "hami.fullname" . }}-monitor{{- end -}}
 {{- define "hami.kubeScheduler" -}}{{ include "hami.fullname" . }}-kube-scheduler{{- end -}}
 {{- /* Not kube-scheduler's Lease, which has the scheduler's name. */ -}}
 {{- define "hami.lease" -}}{{ include "hami.scheduler" . }}-extender{{- end -}}
@@ -140,6 +142,9 @@ affinity:
 - --leader-elect
 - --leader-elect-resource-name={{ include "hami.lease" . }}
 - --leader-elect-resource-namespace={{ include "hami.namespace" . }}
+{{- end }}
+{{- if .Values.devicePlugin.enabled }}
+- --trusted-user=system:serviceaccount:{{ include "hami.namespace" . }}:{{ include "hami.nodeAgent" . }}
 {{- end }}
 {{- range .Values.scheduler.trustedUsers }}
 - --trusted-user={{ . }}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hami_core.cli.options import Seconds, log_options
+from hami_core.cli.options import Seconds, log_options, machine_of, simulate_option
 
 _FILE = click.Path(path_type=Path)
 _PATH = click.Path(path_type=Path, file_okay=False)
@@ -17,6 +17,7 @@ _PATH = click.Path(path_type=Path, file_okay=False)
 @click.option("--kubeconfig", type=_FILE, help="Without it: the pod's service account, else ~/.kube/config.")
 @click.option("--context", help="Of the kubeconfig.")
 @click.option("--device-config-file", type=_FILE, help="HAMi's device-config.yaml.")
+@simulate_option
 @click.option(
     "--binding",
     type=click.Choice(["late", "allocating"]),
@@ -91,6 +92,7 @@ def node_agent(
     kubeconfig: Path | None,
     context: str | None,
     device_config_file: Path | None,
+    simulate: str | None,
     binding: str,
     device_split_count: int,
     device_memory_scaling: float,
@@ -114,6 +116,7 @@ def node_agent(
     Containers that run keep what they have while no agent runs; the next one finds everything where it was.
     """
     import asyncio
+    import os
 
     try:
         from hami_core.kube.api import connect
@@ -146,8 +149,10 @@ def node_agent(
     )
     registry = load_registry(None if device_config_file is None else ConfigSections.load(device_config_file))
 
+    environ = {**os.environ, **machine_of(simulate, registry).simulation(registry)}
+
     async def main() -> None:
         async with connect(kubeconfig, context) as api:
-            await work_until_signalled(NodeAgent(api, registry, settings).run)
+            await work_until_signalled(NodeAgent(api, registry, settings, environ=environ).run)
 
     asyncio.run(main())

@@ -1,0 +1,76 @@
+{{- /* What the pods on the nodes have in common: where they run, and how they are replaced. */ -}}
+{{- define "hami.nodePlacement" -}}
+priorityClassName: {{ .Values.devicePlugin.priorityClassName | quote }}
+{{- with .Values.devicePlugin.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .Values.global.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.devicePlugin.nvidiaNodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.devicePlugin.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.devicePlugin.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- /* root owns what is written on the node; nothing else of root's power is needed. */ -}}
+{{- define "hami.nodeSecurity" -}}
+runAsUser: 0
+runAsGroup: 0
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "hami.monitorSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+  # Whose a process is, its pid namespace tells; the kernel shows that of containers to those who may trace them.
+  add: [SYS_PTRACE]
+{{- end -}}
+
+{{- /* For NVIDIA's runtime: all cards, and of the driver what looks at them. Other runtimes do not know these names. */ -}}
+{{- define "hami.driverEnv" -}}
+- name: NVIDIA_VISIBLE_DEVICES
+  value: all
+- name: NVIDIA_DRIVER_CAPABILITIES
+  value: utility
+{{- end -}}
+
+{{- define "hami.monitorPort" -}}
+{{- splitList ":" .Values.devicePlugin.monitor.metricsBindAddress | last -}}
+{{- end -}}
+
+{{- /* What the node agent is started with, as a YAML list. */ -}}
+{{- define "hami.nodeAgentArgs" -}}
+{{- $v := .Values.devicePlugin -}}
+- --device-config-file=/config/device-config.yaml
+- --binding={{ $v.binding }}
+- --device-split-count={{ $v.deviceSplitCount }}
+- --device-memory-scaling={{ $v.deviceMemoryScaling }}
+- --device-cores-scaling={{ $v.deviceCoreScaling }}
+{{- if $v.enableNumaTopology }}
+- --enable-numa-topology
+{{- end }}
+{{- if eq (toString $v.disablecorelimit) "true" }}
+- --core-policy=disable
+{{- end }}
+- --plugins-dir={{ $v.pluginPath }}
+- --pod-resources-socket={{ $v.podResourcesPath }}/kubelet.sock
+- --cdi-dir={{ $v.cdiPath }}
+- --files-dir={{ $v.libPath }}
+- --log-format={{ $v.logFormat }}
+{{- with $v.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
