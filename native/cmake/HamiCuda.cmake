@@ -35,15 +35,10 @@ function(hami_add_cuda_library vendor libraries)
   file(GLOB sources CONFIGURE_DEPENDS "${nvidia}/src/*.c")
   hami_add_preload(hami_${vendor}
     EXPORTS "${generated}/exports.map"
-    SOURCES ${sources} "${libraries}" "${generated}/hami_functions.c" "${HAMI_INTERPOSE_EXPORTED}"
-    LINK hami_interpose)
+    SOURCES ${sources} "${libraries}" "${generated}/hami_functions.c" "${HAMI_INTERPOSE_EXPORTED}")
   add_dependencies(hami_${vendor} hami_${vendor}_generated)
   target_include_directories(hami_${vendor} PRIVATE "${nvidia}/src" "${generated}")
   target_include_directories(hami_${vendor} SYSTEM PRIVATE "${HAMI_CUDA_INCLUDE}" "${HAMI_NVML_INCLUDE}")
-  if(NOT HAMI_SANITIZE)
-    # A sanitizer's own functions come from the program.
-    target_link_options(hami_${vendor} PRIVATE -Wl,--no-undefined)
-  endif()
   string(TOUPPER "${vendor}" prefix)
   set(HAMI_${prefix}_EXPORTS "${exports}" PARENT_SCOPE)
 endfunction()

@@ -27,20 +27,31 @@ function(hami_add_static target)
   hami_set_flags(${target})
 endfunction()
 
-# hami_add_preload(NAME EXPORTS exports.map SOURCES ... [LINK ...]): lib<NAME>.so, installed into the package's lib/.
-# Exports only what the version script names, binds at load time, needs nothing but the C library.
+# How a preload library is linked: exports only what the version script names, binds at load time.
+function(hami_link_preload target exports)
+  target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack
+                      -Wl,--as-needed "-Wl,--version-script=${exports}")
+  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${exports}")
+endfunction()
+
+# hami_add_preload(NAME EXPORTS exports.map SOURCES ...): lib<NAME>.so, installed into the package's lib/. Needs nothing
+# but the C library. For tests there is testing/lib<NAME>.so too: the same objects on the core with the stopping points of
+# core/test_point.h, which tests/interpose/fate.c lets the environment steer.
 function(hami_add_preload target)
-  cmake_parse_arguments(arg "" "EXPORTS" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(arg "" "EXPORTS" "SOURCES" ${ARGN})
   add_library(${target} MODULE ${arg_SOURCES})
   hami_set_flags(${target})
-  target_link_libraries(${target} PRIVATE ${arg_LINK})
-  target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack
-                      -Wl,--as-needed)
-  if(arg_EXPORTS)
-    target_link_options(${target} PRIVATE "-Wl,--version-script=${arg_EXPORTS}")
-    set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${arg_EXPORTS}")
-  endif()
+  target_link_libraries(${target} PRIVATE hami_interpose)
+  hami_link_preload(${target} "${arg_EXPORTS}")
   install(TARGETS ${target} LIBRARY DESTINATION "${HAMI_LIBDIR}")
+  if(HAMI_TESTS)
+    add_library(${target}_testing MODULE "$<TARGET_OBJECTS:${target}>" "${CMAKE_SOURCE_DIR}/tests/interpose/fate.c")
+    hami_set_flags(${target}_testing)
+    target_link_libraries(${target}_testing PRIVATE hami_interpose_testing)
+    hami_link_preload(${target}_testing "${arg_EXPORTS}")
+    set_target_properties(${target}_testing PROPERTIES
+      OUTPUT_NAME ${target} LIBRARY_OUTPUT_DIRECTORY "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/testing")
+  endif()
   if(HAMI_TESTS AND NOT HAMI_SANITIZE)
     add_test(NAME ${target}.needs_only_libc
       COMMAND ${Python3_EXECUTABLE} "${CMAKE_SOURCE_DIR}/cmake/check_library.py" "$<TARGET_FILE:${target}>")

@@ -14,8 +14,7 @@ function(hami_add_vendor vendor)
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/src/*.c")
   hami_add_preload(hami_${vendor}
     EXPORTS "${generated}/exports.map"
-    SOURCES ${sources} ${outputs} "${HAMI_INTERPOSE_EXPORTED}"
-    LINK hami_interpose)
+    SOURCES ${sources} ${outputs} "${HAMI_INTERPOSE_EXPORTED}")
   target_include_directories(hami_${vendor} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}/src"
                              "${generated}")
   if(HAMI_TESTS AND NOT HAMI_SANITIZE)

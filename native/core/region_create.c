@@ -19,6 +19,7 @@
 #define LOCK_STEPS 125U /* a quarter of a second: those who hold the lock need some microseconds */
 #define LEAST_DEVICES 8U
 #define DRAFT_SIZE 4160
+#define MOST_WIPED_BYTES (1LL << 30) /* more than any machine's processes need */
 
 bool hami_region_stat(int fd, struct stat *found) { return syscall(SYS_newfstatat, fd, "", found, AT_EMPTY_PATH) == 0; }
 
@@ -49,17 +50,39 @@ void hami_region_unlock(int fd) { (void)set_lock(fd, F_UNLCK); }
 /* Whether the last call failed because the file system cannot do it, which is no reason to give up. */
 static bool unsupported(void) { return errno == EOPNOTSUPP || errno == ENOSYS; }
 
+/* For file systems without fallocate, by whoever is alone with the file. */
+static bool lengthen(int fd, off_t size) {
+  struct stat found;
+  return hami_region_stat(fd, &found) && (found.st_size >= size || ftruncate(fd, size) == 0);
+}
+
 bool hami_region_extend(const struct hami_effects *effects, int fd, off_t size) {
   if (fallocate(fd, 0, 0, size) == 0) {
     return true;
   }
-  struct stat found;
   if (!unsupported() || !hami_region_lock(effects, fd)) {
     return false;
   }
-  bool done = hami_region_stat(fd, &found) && (found.st_size >= size || ftruncate(fd, size) == 0);
+  bool done = lengthen(fd, size);
   hami_region_unlock(fd);
   return done;
+}
+
+/* Fills a file with zeros and never shortens it: whoever has it mapped would fault. */
+static bool wipe(int fd) {
+  static const char zeros[4096];
+  struct stat found;
+  if (!hami_region_stat(fd, &found) || found.st_size > MOST_WIPED_BYTES) {
+    return false;
+  }
+  for (off_t at = 0; at < found.st_size; at += (off_t)sizeof zeros) {
+    off_t left = found.st_size - at;
+    size_t length = left < (off_t)sizeof zeros ? (size_t)left : sizeof zeros;
+    if (pwrite(fd, zeros, length, at) != (ssize_t)length) {
+      return false;
+    }
+  }
+  return true;
 }
 
 bool hami_region_lay_out(int fd, uint32_t device_count, const unsigned char boot_id[16]) {
@@ -80,7 +103,11 @@ bool hami_region_lay_out(int fd, uint32_t device_count, const unsigned char boot
   header.created_unix_ns = (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
   memcpy(header.boot_id, boot_id, sizeof header.boot_id);
   off_t size = (off_t)header.head_bytes + header.segment_bytes;
-  if (ftruncate(fd, 0) != 0 || (fallocate(fd, 0, 0, size) != 0 && (!unsupported() || ftruncate(fd, size) != 0))) {
+  if (!wipe(fd)) {
+    return false;
+  }
+  HAMI_TEST_POINT("region.wiped");
+  if (fallocate(fd, 0, 0, size) != 0 && (!unsupported() || !lengthen(fd, size))) {
     return false;
   }
   HAMI_TEST_POINT("region.laid_out_empty");

@@ -27,7 +27,7 @@ void hami_region_unlock(int fd);
  */
 bool hami_region_extend(const struct hami_effects *effects, int fd, off_t size);
 
-/* Fills a file that nobody else uses yet. */
+/* Fills a new file, or one whose contents are no region that holds: processes that map it all the same do not fault. */
 bool hami_region_lay_out(int fd, uint32_t device_count, const unsigned char boot_id[16]);
 
 /* Makes the file appear under its name complete, or not at all: a creator that is killed or stopped is in nobody's way.

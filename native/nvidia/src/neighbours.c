@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/core.h"
 #include "core/effects.h"
@@ -18,6 +19,8 @@
 #define OTHERS_PERCENT 10
 
 #define WATCHED_DEVICES 64
+#define SAMPLES 64
+#define SECOND_US 1000000ULL
 
 struct watch {
   uint64_t looked_ns; /* the thread that moves it looks */
@@ -31,14 +34,67 @@ static struct watch watches[WATCHED_DEVICES];
 
 static bool is_watched(int device) { return device >= 0 && device < WATCHED_DEVICES; }
 
+/* Since the look that is in a place of the history; 0 when there was none. */
+static uint64_t percent_since(const struct watch *watch, uint32_t place, uint64_t now_ns, uint64_t busy_ns) {
+  uint64_t then_ns = watch->times_ns[place];
+  return then_ns == 0 || now_ns <= then_ns
+             ? 0
+             : hami_sizes_subtract(busy_ns, watch->busy_ns[place]) * 100 / (now_ns - then_ns);
+}
+
+/* The larger of what the whole history and its later half say: what this container has just begun to use is no
+ * neighbour's. */
 static uint64_t own_percent(struct watch *watch, uint64_t now_ns, uint64_t busy_ns) {
   uint32_t place = watch->looks % HISTORY;
-  uint64_t then_ns = watch->times_ns[place];
-  uint64_t before_ns = watch->busy_ns[place];
+  bool filled = watch->times_ns[place] != 0;
+  uint64_t whole = percent_since(watch, place, now_ns, busy_ns);
+  uint64_t half = percent_since(watch, (place + HISTORY / 2) % HISTORY, now_ns, busy_ns);
   watch->times_ns[place] = now_ns;
   watch->busy_ns[place] = busy_ns;
   watch->looks++;
-  return then_ns == 0 || now_ns <= then_ns ? 100 : hami_sizes_subtract(busy_ns, before_ns) * 100 / (now_ns - then_ns);
+  return !filled ? 100 : whole > half ? whole : half;
+}
+
+static bool seen_before(const nvmlProcessUtilizationSample_t *samples, unsigned int at) {
+  for (unsigned int i = 0; i < at; i++) {
+    if (samples[i].pid == samples[at].pid && samples[i].smUtil != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/*
+ * How many processes worked on the device in the last second; 0 when NVML cannot say. Their numbers are the host's, so
+ * only the count tells something.
+ */
+static size_t working_processes(nvmlDevice_t handle) {
+  __typeof__(&nvmlDeviceGetProcessUtilization) get_samples = HAMI_REAL(nvmlDeviceGetProcessUtilization);
+  nvmlProcessUtilizationSample_t samples[SAMPLES];
+  unsigned int count = SAMPLES;
+  size_t working = 0;
+  struct timespec now = {0};
+  (void)clock_gettime(CLOCK_REALTIME, &now);
+  uint64_t now_us = (uint64_t)now.tv_sec * SECOND_US + (uint64_t)now.tv_nsec / 1000U;
+  if (get_samples == NULL || get_samples(handle, samples, &count, now_us - SECOND_US) != NVML_SUCCESS) {
+    return 0;
+  }
+  for (unsigned int i = 0; i < count && i < SAMPLES; i++) {
+    working += samples[i].smUtil != 0 && !seen_before(samples, i) ? 1 : 0;
+  }
+  return working;
+}
+
+/*
+ * Several processes at work and one of them ours: that settles it. Otherwise the device's utilisation is compared with
+ * our own, which says less: a launch that waits for a neighbour's kernel measures as if all of it were its own work.
+ */
+static bool others_work(nvmlDevice_t handle, size_t own_processes, unsigned int device_percent, uint64_t own) {
+  size_t working = working_processes(handle);
+  if (working > own_processes && working > 1) { /* this one works, whatever it holds */
+    return true;
+  }
+  return (working == 0 || own_processes > 1) && device_percent > own + OTHERS_PERCENT;
 }
 
 static void look(int device, struct watch *watch, uint64_t now_ns) {
@@ -46,10 +102,11 @@ static void look(int device, struct watch *watch, uint64_t now_ns) {
   struct hami_ledger_row rows[2];
   nvmlDevice_t handle;
   nvmlUtilization_t rates;
-  bool shared = hami_core_processes(device, rows, 2) > 1;
+  size_t own_processes = hami_core_processes(device, rows, 2);
+  bool shared = own_processes > 1;
   uint64_t own = own_percent(watch, now_ns, hami_core_busy_ns(device));
   if (get_rates != NULL && hami_devices_nvml_handle(device, &handle) && get_rates(handle, &rates) == NVML_SUCCESS) {
-    bool others = rates.gpu > own + OTHERS_PERCENT;
+    bool others = others_work(handle, own_processes, rates.gpu, own);
     hami_core_observe_others(device, others);
     shared = shared || others;
   }

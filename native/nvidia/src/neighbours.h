@@ -1,7 +1,7 @@
 /*
  * Whether somebody else works on a device, as far as NVML shows: the device's utilisation against what this container
- * used itself. Asked at most ten times a second and device, by whichever launching thread comes first. No lock;
- * callable inside wrappers only.
+ * used itself, and the number of processes at work against this container's. Asked at most ten times a second and
+ * device, by whichever launching thread comes first. No lock; callable inside wrappers only.
  */
 #ifndef HAMI_NVIDIA_NEIGHBOURS_H
 #define HAMI_NVIDIA_NEIGHBOURS_H

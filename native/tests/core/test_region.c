@@ -168,6 +168,32 @@ static void a_region_of_an_earlier_boot_starts_anew(void) {
   CHECK_EQUAL(0, region.devices[0].busy_ns);
 }
 
+static off_t shortest;
+
+static void note_size(const char *name) {
+  if (strcmp(name, "region.wiped") == 0) {
+    shortest = file_size();
+    CHECK_EQUAL(0, __atomic_load_n(&region.header->magic, __ATOMIC_RELAXED)); /* would be a SIGBUS */
+  }
+}
+
+static void a_file_laid_out_anew_is_never_shorter_than_what_others_map(void) {
+  static struct hami_region second;
+  static const uint64_t nothing;
+  world_begin();
+  CHECK_EQUAL(HAMI_REGION_OK, attach(1));
+  CHECK(hami_region_grow(&region, 1) && hami_region_map_new(&region));
+  *hami_slot_charged(&region, 100, 0) = 9;
+  off_t whole = file_size();
+  change(offsetof(struct hami_region_header, magic), &nothing, sizeof nothing); /* somebody overwrote it */
+  hami_test_point = note_size;
+  CHECK_EQUAL(HAMI_REGION_OK, hami_region_attach(&second, &world_effects, world_path("region"), 1));
+  hami_test_point = NULL;
+  CHECK_EQUAL(whole, shortest);
+  CHECK_EQUAL(0, *hami_slot_charged(&region, 100, 0)); /* nor is anything left of what was there */
+  hami_region_detach(&second);
+}
+
 static const char *stop_at;
 
 static void die(const char *name) {
@@ -309,6 +335,7 @@ int main(void) {
   RUN(a_truncated_file_is_refused);
   RUN(a_file_cut_short_while_mapped_is_replaced_by_private_memory);
   RUN(a_region_of_an_earlier_boot_starts_anew);
+  RUN(a_file_laid_out_anew_is_never_shorter_than_what_others_map);
   RUN(a_creator_killed_at_any_point_leaves_a_file_the_next_can_use);
   RUN(of_two_creators_both_get_the_first_one_s_file);
   RUN(one_that_stops_while_filling_a_file_is_waited_for_a_bounded_time);

@@ -33,13 +33,11 @@
 enum fate { LIVES, IS_KILLED, IS_STOPPED, FATES };
 
 static const char *const points[] = {
-    "region.laid_out_empty", "region.laid_out_without_magic",
-    "region.drafted",        "region.extended",
-    "slots.claiming",        "slots.filled",
-    "ledger.before_request", "ledger.requested",
-    "ledger.weighed",        "ledger.charged",
-    "reap.found_dead",       "pacing.queued",
-    "pacing.half_moved",     "pacing.waiting",
+    "region.wiped",   "region.laid_out_empty", "region.laid_out_without_magic",
+    "region.drafted", "region.extended",       "slots.claiming",
+    "slots.filled",   "ledger.before_request", "ledger.requested",
+    "ledger.weighed", "ledger.charged",        "reap.found_dead",
+    "pacing.queued",  "pacing.half_moved",     "pacing.waiting",
 };
 
 /* In memory that is not under test, so that the account does not depend on it. */

@@ -9,10 +9,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+# In a mount namespace of the program's own: nothing of it is seen outside, or left.
+MOUNT_LIMITS = """
+mount -t tmpfs hami-test /run
+mkdir /run/hami
+touch /run/hami/limits
+mount --bind {limits} /run/hami/limits
+mount -o remount,ro,bind /run/hami/limits
+LD_PRELOAD={preload} exec "$@"
+"""
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -29,6 +40,11 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--only", type=int, help="leave every device but this one out of the share")
     parser.add_argument("--by-environment", action="store_true", help="limits in HAMi's environment variables, no file")
+    parser.add_argument(
+        "--fixed-limits",
+        action="store_true",
+        help="limits at the path that is fixed, on a mount that the program can only read, and none in its environment",
+    )
     parser.add_argument("--core-percent", type=int, default=0, help="core limit of every device; 0: none")
     parser.add_argument("--policy", default="default", help="core policy")
     parser.add_argument("--oversubscribe", action="store_true")
@@ -84,9 +100,10 @@ def environment(arguments: argparse.Namespace, folder: Path) -> dict[str, str]:
     elif not arguments.no_preload and not arguments.no_limits:
         limits = folder / "limits"
         limits.write_text(limits_text(arguments, folder), encoding="utf-8")
-        variables["HAMI_LIMITS_FILE"] = str(limits)
+        if not arguments.fixed_limits:
+            variables["HAMI_LIMITS_FILE"] = str(limits)
     # "{uuid1}" stands for the second device's.
-    known = {f"uuid{index}": uuid for index, uuid in enumerate(uuids(arguments))}
+    known = {f"uuid{index}": uuid for index, uuid in enumerate(uuids(arguments))} | {"folder": str(folder)}
     for pair in arguments.env:
         name, value = pair.split("=", 1)
         variables[name] = value.format(**known)
@@ -97,7 +114,14 @@ def main(argv: list[str]) -> int:
     """Run the command; return its exit status, or 128 plus the signal that ended it."""
     arguments = _arguments(argv)
     with tempfile.TemporaryDirectory(prefix="hami-nvidia-") as folder:
-        done = subprocess.run(arguments.command, env=environment(arguments, Path(folder)), check=False)
+        variables = environment(arguments, Path(folder))
+        command = arguments.command
+        if arguments.fixed_limits:
+            # The library is for the program alone, not for the commands that prepare its place.
+            script = MOUNT_LIMITS.format(limits=shlex.quote(f"{folder}/limits"), preload=variables.pop("LD_PRELOAD"))
+            user = [] if os.geteuid() == 0 else ["--map-root-user"]
+            command = ["unshare", "--mount", *user, "sh", "-ec", script, "sh", *command]
+        done = subprocess.run(command, env=variables, check=False)
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 

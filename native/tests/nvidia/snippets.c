@@ -111,7 +111,8 @@ static void information(const struct functions *call) {
   CHECK_EQUAL(CUDA_SUCCESS, call->cuMemGetInfo_v2(&available, &total));
   CHECK_EQUAL(CUDA_SUCCESS, call->cuDeviceTotalMem_v2(&device_total, 0));
   CHECK_EQUAL(total, device_total);
-  CHECK(available < total);
+  /* Only NVML knows what the context takes. */
+  CHECK(available < total || getenv("HAMI_FAKE_FAULTS") != NULL);
   CHECK(outside() ? total > 40000 * MIB : total == 1000 * MIB);
 }
 

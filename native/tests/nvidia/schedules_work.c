@@ -1,0 +1,218 @@
+#include <pthread.h>
+#include <unistd.h>
+
+#include "schedules.h"
+
+#define THREADS 2U
+#define OPERATIONS 14U
+#define HOLDINGS 4U
+
+struct held {
+  unsigned int way; /* 0: nothing is held */
+  uint32_t mib;
+  CUdeviceptr value; /* or a handle */
+  CUdeviceptr second;
+};
+
+static CUcontext context;
+static CUfunction kernel;
+static CUmemoryPool pool;
+static uint64_t own_mib; /* of this process, for when the region is not to be believed */
+static bool victim;
+
+/* Noted after a grant and before a release: never more than is really granted, so a sum above the share is an
+ * over-commitment without doubt. */
+static void note(int64_t mib) {
+  uint64_t own = __atomic_add_fetch(&own_mib, (uint64_t)mib, __ATOMIC_SEQ_CST);
+  CHECK(own <= SCHEDULES_SHARE_MIB);
+  if (!victim && board->vandalised == 0) {
+    uint64_t sum = __atomic_add_fetch(&board->granted_mib, (uint64_t)mib, __ATOMIC_SEQ_CST);
+    CHECK(sum <= SCHEDULES_SHARE_MIB);
+  }
+}
+
+CUresult schedules_create(CUmemGenericAllocationHandle *handle, size_t bytes) {
+  CUmemAllocationProp props = {.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+                               .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}};
+  return cuMemCreate(handle, bytes, &props, 0);
+}
+
+static CUresult get_linear(struct held *held, size_t bytes) { return cuMemAlloc_v2(&held->value, bytes); }
+static CUresult put_linear(const struct held *held) { return cuMemFree_v2(held->value); }
+
+static CUresult get_managed(struct held *held, size_t bytes) {
+  return cuMemAllocManaged(&held->value, bytes, CU_MEM_ATTACH_GLOBAL);
+}
+
+static CUresult get_pitched(struct held *held, size_t bytes) {
+  size_t pitch;
+  return cuMemAllocPitch_v2(&held->value, &pitch, 4096, bytes / 4096, 4);
+}
+
+static CUresult get_ordered(struct held *held, size_t bytes) { return cuMemAllocAsync(&held->value, bytes, NULL); }
+static CUresult get_pooled(struct held *held, size_t bytes) {
+  return cuMemAllocFromPoolAsync(&held->value, bytes, pool, NULL);
+}
+static CUresult put_ordered(const struct held *held) { return cuMemFreeAsync(held->value, NULL); }
+
+static CUresult get_physical(struct held *held, size_t bytes) {
+  return schedules_create((CUmemGenericAllocationHandle *)&held->value, bytes);
+}
+static CUresult put_physical(const struct held *held) { return cuMemRelease(held->value); }
+
+/* Repeats what the driver was made to refuse: it refuses one call only. */
+#define INSIST(call)                                                                                                   \
+  do {                                                                                                                 \
+    CUresult insisted = (call);                                                                                        \
+    if ((int)insisted == SCHEDULES_REFUSAL) {                                                                          \
+      insisted = (call);                                                                                               \
+    }                                                                                                                  \
+    CHECK_EQUAL(CUDA_SUCCESS, insisted);                                                                               \
+  } while (0)
+
+static CUresult get_mapped(struct held *held, size_t bytes) {
+  CUmemGenericAllocationHandle handle;
+  CUresult result = schedules_create(&handle, bytes);
+  if (result == CUDA_SUCCESS) {
+    held->second = bytes;
+    CHECK_EQUAL(CUDA_SUCCESS, cuMemAddressReserve(&held->value, bytes, 0, 0, 0));
+    INSIST(cuMemMap(held->value, bytes, 0, handle, 0));
+    INSIST(cuMemRelease(handle)); /* the mapping keeps it */
+  }
+  return result;
+}
+static CUresult put_mapped(const struct held *held) {
+  CUresult result = cuMemUnmap(held->value, held->second);
+  return result == CUDA_SUCCESS ? cuMemAddressFree(held->value, held->second) : result;
+}
+
+static CUresult get_array(struct held *held, size_t bytes) {
+  CUDA_ARRAY_DESCRIPTOR shape = {.Width = 1024, .Height = bytes / 4096, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 1};
+  return cuArrayCreate_v2((CUarray *)&held->value, &shape);
+}
+static CUresult put_array(const struct held *held) { return cuArrayDestroy((CUarray)(uintptr_t)held->value); }
+
+static const struct {
+  CUresult (*get)(struct held *held, size_t bytes);
+  CUresult (*put)(const struct held *held);
+} ways[] = {
+    {NULL, NULL},
+    {get_linear, put_linear},
+    {get_managed, put_linear},
+    {get_pitched, put_linear},
+    {get_ordered, put_ordered},
+    {get_ordered, put_linear},
+    {get_pooled, put_ordered},
+    {get_physical, put_physical},
+    {get_mapped, put_mapped},
+    {get_array, put_array},
+};
+#define WAYS (sizeof ways / sizeof *ways)
+
+static void put(struct held *held) {
+  note(-(int64_t)held->mib);
+  INSIST(ways[held->way].put(held));
+  held->way = 0;
+}
+
+static void get(unsigned int *seed, struct held *held) {
+  unsigned int way = 1 + (unsigned int)rand_r(seed) % (WAYS - 1);
+  uint32_t mib = 2 * (1 + (uint32_t)rand_r(seed) % 180); /* physical memory comes in pieces of 2 MiB */
+  CUresult result = ways[way].get(held, mib * MIB);
+  if (result == CUDA_SUCCESS) {
+    held->way = way;
+    held->mib = mib;
+    note(mib);
+  } else {
+    CHECK(result == CUDA_ERROR_OUT_OF_MEMORY || (int)result == SCHEDULES_REFUSAL);
+  }
+}
+
+static void ask(void) {
+  size_t available;
+  size_t total;
+  CHECK_EQUAL(CUDA_SUCCESS, cuMemGetInfo_v2(&available, &total));
+  CHECK_EQUAL(SCHEDULES_SHARE_MIB * MIB, total);
+  CHECK(available <= total);
+}
+
+static void *run_thread(void *number) {
+  unsigned int seed = (unsigned int)(uintptr_t)number;
+  struct held held[HOLDINGS] = {{0}};
+  CHECK_EQUAL(CUDA_SUCCESS, cuCtxSetCurrent(context));
+  for (unsigned int i = 0; i < OPERATIONS; i++) {
+    struct held *place = &held[(unsigned int)rand_r(&seed) % HOLDINGS];
+    switch (rand_r(&seed) % 6) {
+    case 0:
+      ask();
+      break;
+    case 1:
+      INSIST(share_launch(kernel, NULL));
+      break;
+    default:
+      if (place->way != 0) {
+        put(place);
+      } else {
+        get(&seed, place);
+      }
+    }
+  }
+  for (unsigned int i = 0; i < HOLDINGS; i++) {
+    if (held[i].way != 0) {
+      put(&held[i]);
+    }
+  }
+  return NULL;
+}
+
+/* What this process is charged, as the process list shows it. */
+static uint64_t charged(void) {
+  nvmlDevice_t device;
+  nvmlProcessInfo_t rows[16];
+  unsigned int count = 16;
+  CHECK_EQUAL(NVML_SUCCESS, nvmlDeviceGetHandleByIndex_v2(0, &device));
+  CHECK_EQUAL(NVML_SUCCESS, nvmlDeviceGetComputeRunningProcesses_v3(device, &count, rows));
+  for (unsigned int i = 0; i < count; i++) {
+    if (rows[i].pid == (unsigned int)getpid()) {
+      return rows[i].usedGpuMemory;
+    }
+  }
+  return 0;
+}
+
+static void check_the_books(void) {
+  cuuint64_t none = 0;
+  CUmemoryPool default_pool;
+  CHECK_EQUAL(CUDA_SUCCESS, cuCtxSynchronize());
+  CHECK_EQUAL(CUDA_SUCCESS, cuDeviceGetDefaultMemPool(&default_pool, 0));
+  CHECK_EQUAL(CUDA_SUCCESS, cuMemPoolTrimTo(default_pool, none));
+  CHECK_EQUAL(CUDA_SUCCESS, cuMemPoolDestroy(pool));
+  CHECK_EQUAL(0, own_mib);
+  if (board->vandalised == 0) {
+    CHECK_EQUAL(device_used(), charged());
+  }
+}
+
+void schedules_work(unsigned int seed) {
+  const char *marked = getenv("VICTIM");
+  CUmemPoolProps props = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+                          .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}};
+  pthread_t threads[THREADS];
+  victim = marked != NULL && marked[0] != '\0';
+  CHECK_EQUAL(CUDA_SUCCESS, cuInit(0));
+  CUresult opened = cuDevicePrimaryCtxRetain(&context, 0);
+  if (opened == CUDA_ERROR_OUT_OF_MEMORY) {
+    return; /* the others hold all there is */
+  }
+  CHECK_EQUAL(CUDA_SUCCESS, opened);
+  (void)share_open();
+  kernel = share_kernel(1000);
+  CHECK_EQUAL(CUDA_SUCCESS, cuMemPoolCreate(&pool, &props));
+  for (unsigned int i = 0; i < THREADS; i++) {
+    CHECK(pthread_create(&threads[i], NULL, run_thread, (void *)(uintptr_t)(seed * 100 + i)) == 0);
+  }
+  for (unsigned int i = 0; i < THREADS; i++) {
+    CHECK(pthread_join(threads[i], NULL) == 0);
+  }
+  check_the_books();
+}
