@@ -22,7 +22,7 @@
 #include "schedules.h"
 
 #define WORKERS 3U
-#define PATIENCE_S 100U /* for a bound that is milliseconds on an idle machine */
+#define PATIENCE_S 60U /* for a bound that is milliseconds on an idle machine */
 
 static const char *const points[] = {
     "region.wiped",   "region.laid_out_empty", "region.laid_out_without_magic",
@@ -56,6 +56,7 @@ struct plan {
 struct board *board;
 static char folder[512];
 static const struct plan *born; /* of the process just cloned */
+static struct plan plans[WORKERS];
 
 static const char *in_folder(const char *name) {
   static char path[640];
@@ -84,7 +85,10 @@ static void prepare(const struct plan *plan) {
   char text[128];
   (void)unsetenv("HAMI_TEST_FATE");
   (void)unsetenv("HAMI_FAKE_FAULTS");
-  (void)setenv("VICTIM", plan->point != NULL ? "1" : "", 1);
+  /* One thread only in a process that is stopped: a second might be inside the double, whose lock all processes need.
+   */
+  (void)setenv("SCHEDULES_THREADS", plan->signal == SIGSTOP ? "1" : "2", 1);
+  (void)setenv("SCHEDULES_VICTIM", plan->point != NULL ? "yes" : "no", 1);
   (void)snprintf(text, sizeof text, "%u", plan->seed);
   (void)setenv("HAMI_TEST_JITTER", text, 1);
   if (plan->point != NULL) {
@@ -164,7 +168,7 @@ static void vandalise(unsigned int *seed) {
   CHECK(close(fd) == 0);
 }
 
-static void draw_plans(unsigned int schedule, unsigned int *seed, struct plan plans[WORKERS]) {
+static void draw_plans(unsigned int schedule, unsigned int *seed) {
   for (unsigned int i = 0; i < WORKERS; i++) {
     plans[i] = (struct plan){.seed = schedule * 16 + i, .birth = (enum birth)(rand_r(seed) % BIRTHS)};
     if (rand_r(seed) % 2 == 0) {
@@ -196,10 +200,9 @@ static void expect_an_empty_share(void) {
 
 static bool run_schedule(unsigned int schedule) {
   unsigned int seed = schedule;
-  struct plan plans[WORKERS];
   pid_t children[WORKERS];
   memset(board, 0, sizeof *board);
-  draw_plans(schedule, &seed, plans);
+  draw_plans(schedule, &seed);
   board->vandalised = schedule > 2 * POINTS && rand_r(&seed) % 8 == 0;
   if (board->vandalised == 0 || rand_r(&seed) % 2 == 0) {
     (void)unlink(in_folder("region"));
@@ -224,8 +227,15 @@ static bool run_schedule(unsigned int schedule) {
 static unsigned int current;
 
 static void say_schedule(void) {
-  if (current != 0) {
-    fprintf(stderr, "in schedule %u\n", current);
+  if (current == 0) {
+    return;
+  }
+  fprintf(stderr, "in schedule %u%s\n", current, board->vandalised != 0 ? ", the region overwritten" : "");
+  for (unsigned int i = 0; i < WORKERS; i++) {
+    const struct plan *plan = &plans[i];
+    fprintf(stderr, "  process %u, way of birth %d, %s@%u gets %d, %s@%u is refused\n", i, (int)plan->birth,
+            plan->point == NULL ? "no point" : plan->point, plan->visit, plan->signal,
+            plan->refused == NULL ? "nothing" : plan->refused, plan->call);
   }
 }
 

@@ -3,7 +3,7 @@
 
 #include "schedules.h"
 
-#define THREADS 2U
+#define MOST_THREADS 2U
 #define OPERATIONS 14U
 #define HOLDINGS 4U
 
@@ -194,11 +194,12 @@ static void check_the_books(void) {
 }
 
 void schedules_work(unsigned int seed) {
-  const char *marked = getenv("VICTIM");
   CUmemPoolProps props = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
                           .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}};
-  pthread_t threads[THREADS];
-  victim = marked != NULL && marked[0] != '\0';
+  pthread_t threads[MOST_THREADS];
+  unsigned int count = (unsigned int)strtoul(getenv("SCHEDULES_THREADS"), NULL, 10);
+  CHECK(count <= MOST_THREADS);
+  victim = strcmp(getenv("SCHEDULES_VICTIM"), "yes") == 0;
   CHECK_EQUAL(CUDA_SUCCESS, cuInit(0));
   CUresult opened = cuDevicePrimaryCtxRetain(&context, 0);
   if (opened == CUDA_ERROR_OUT_OF_MEMORY) {
@@ -208,10 +209,10 @@ void schedules_work(unsigned int seed) {
   (void)share_open();
   kernel = share_kernel(1000);
   CHECK_EQUAL(CUDA_SUCCESS, cuMemPoolCreate(&pool, &props));
-  for (unsigned int i = 0; i < THREADS; i++) {
+  for (unsigned int i = 0; i < count; i++) {
     CHECK(pthread_create(&threads[i], NULL, run_thread, (void *)(uintptr_t)(seed * 100 + i)) == 0);
   }
-  for (unsigned int i = 0; i < THREADS; i++) {
+  for (unsigned int i = 0; i < count; i++) {
     CHECK(pthread_join(threads[i], NULL) == 0);
   }
   check_the_books();
