@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["grpcio-tools==1.76.0", "mypy-protobuf==5.1.0"]
 # ///
-"""Generate the Python code and stubs of the services from `proto/`; with Go there, the Go example's too.
+"""Generate the Python code and stubs of the services from `proto/`; with Go there, the Go examples' too.
 
 Run by `make proto`, in an environment of its own (`uv run --script`): the generator is pinned older than the oldest
 runtime we allow, because generated code refuses a protobuf that is older than its generator, and the project's own
@@ -23,32 +23,38 @@ ROOT = Path(__file__).resolve().parent.parent
 WELL_KNOWN = Path(protoc.__file__).parent / "_proto"
 KUBELET = ("hami_core/node/api/v1beta1/deviceplugin.proto", "hami_core/node/api/v1/podresources.proto")
 GO_MODULE = ROOT / "examples" / "embed" / "go"
-GO_PACKAGE = "example.com/hami-embed/fitv1"
+GO_PLUGIN_MODULE = ROOT / "examples" / "plugins" / "remote-go"
+GO_PACKAGES = {
+    "hami/fit/v1/fit.proto": "example.com/hami-embed/fitv1",
+    "hami/plugin/v1/plugin.proto": "example.com/hami-borealis/pluginv1",
+}
 GO_TOOLS = ("protoc-gen-go", "protoc-gen-go-grpc")
 
 
 def python(out: Path) -> None:
-    """Write `hami_core/rpc/fit/v1/fit_pb2*.py`, kubelet's APIs under `hami_core/node/api`, and `.pyi`, under `out`."""
+    """Write under `out` the services' packages, each where its users are, and kubelet's APIs; with stubs."""
     # The virtual path in front of "=" is the Python package, so the generated imports are right as they come.
     run(
         f"-Ihami_core/rpc={ROOT / 'proto' / 'hami'}",
+        f"-Ihami_core/remote={ROOT / 'proto' / 'hami'}",
         f"-Ihami_core/node/api={ROOT / 'proto' / 'kubelet'}",
         *(f"--{plugin}_out={out}" for plugin in ("python", "grpc_python", "mypy", "mypy_grpc")),
         "hami_core/rpc/fit/v1/fit.proto",
+        "hami_core/remote/plugin/v1/plugin.proto",
         *KUBELET,
     )
 
 
-def go(out: Path) -> None:
-    """Write the Go package `fitv1` under `out`, with the plugins that the example's go.mod pins."""
-    proto = "hami/fit/v1/fit.proto"
+def go(out: Path, proto: str) -> None:
+    """Write the Go package of one service under `out`, with the generators that the embedding example's go.mod pins."""
+    package = GO_PACKAGES[proto]
     tools = {name: tool(name) for name in GO_TOOLS}
     run(
         f"-I{ROOT / 'proto'}",
         *(f"--plugin={name}={path}" for name, path in tools.items()),
         *(f"--{kind}_out={out}" for kind in ("go", "go-grpc")),
-        *(f"--{kind}_opt=M{proto}={GO_PACKAGE}" for kind in ("go", "go-grpc")),
-        *(f"--{kind}_opt=module={GO_PACKAGE.rpartition('/')[0]}" for kind in ("go", "go-grpc")),
+        *(f"--{kind}_opt=M{proto}={package}" for kind in ("go", "go-grpc")),
+        *(f"--{kind}_opt=module={package.rpartition('/')[0]}" for kind in ("go", "go-grpc")),
         proto,
     )
 
@@ -76,14 +82,16 @@ def main() -> None:
     if options.python_out:
         python(options.python_out)
     if options.go_out:
-        go(options.go_out)
+        for proto in GO_PACKAGES:
+            go(options.go_out, proto)
     if options.python_out or options.go_out:
         return
     python(ROOT / "src")
     if shutil.which("go"):
-        go(GO_MODULE)
+        for module, proto in zip((GO_MODULE, GO_PLUGIN_MODULE), GO_PACKAGES, strict=True):
+            go(module, proto)
     else:
-        print(f"go is not installed: {GO_MODULE.relative_to(ROOT)} is left as it is", file=sys.stderr)
+        print("go is not installed: the Go examples are left as they are", file=sys.stderr)
 
 
 if __name__ == "__main__":

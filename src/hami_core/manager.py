@@ -5,7 +5,8 @@ imported is reported and left out; a hook that is misspelt or has the wrong argu
 that silently never runs is worse than a process that does not come up.
 
 Environment: ``HAMI_PLUGINS=a,b`` pins which vendor and policy plugins load (entry-point names; the core's own policies
-always load), ``HAMI_TRACE_HOOKS=1`` prints every hook call and its answer to stderr.
+always load), ``HAMI_TRACE_HOOKS=1`` prints every hook call and its answer to stderr. ``HAMI_PLUGIN_SOCKETS`` and
+``HAMI_PLUGIN_TABLES`` are where plugins in processes of their own are found, see `hami_core.remote`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import pluggy
 from hami_core import hookspecs
 from hami_core.errors import PluginFault, UnknownName
 from hami_core.hook_api import mismatch, warn_of_retiring
+from hami_core.remote.places import Place, places
 
 GROUP = "hami"
 BUILTIN = "hami-policies"
@@ -42,11 +44,12 @@ class Source:
 
 @attrs.frozen(kw_only=True)
 class Plugin:
-    """A plugin that loaded (`module` set) or did not (`problem` says why)."""
+    """A plugin that loaded (`module` set) or did not (`problem` says why); `outside`: in a process of its own."""
 
     source: Source
     module: object | None = None
     problem: str = ""
+    outside: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -84,7 +87,10 @@ def load_plugins(extra: Sequence[object] | None = None, environ: Mapping[str, st
         pm.trace.root.setwriter(sys.stderr.write)
         pm.enable_tracing()
     if extra is None:
-        found = [_import(entry) for entry in _entry_points(_pinned(environ))]
+        outside, pinned = places(environ), _pinned(environ)
+        entries = _entry_points(pinned, outside=[place.name for place in outside])
+        found = [_import(entry) for entry in entries]
+        found += _outside([place for place in outside if pinned is None or place.name in pinned], found)
     else:
         found = [Plugin(source=Source(name=_object_name(item)), module=item) for item in extra]
     found = [_fitting(plugin) for plugin in found]
@@ -104,13 +110,13 @@ def _pinned(environ: Mapping[str, str]) -> frozenset[str] | None:
     return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
-def _entry_points(pinned: frozenset[str] | None) -> list[metadata.EntryPoint]:
+def _entry_points(pinned: frozenset[str] | None, *, outside: Iterable[str] = ()) -> list[metadata.EntryPoint]:
     # One distribution can show up twice on sys.path (an editable install beside a wheel); its plugin loads once.
     unique = {(entry.name, entry.value): entry for entry in metadata.entry_points(group=GROUP)}
     entries = sorted(unique.values(), key=lambda entry: (entry.name != BUILTIN, entry.name))
     if pinned is None:
         return entries
-    known = {entry.name for entry in entries}
+    known = {*(entry.name for entry in entries), *outside}
     for name in sorted(pinned - known):
         raise UnknownName(kind="plugin (HAMI_PLUGINS)", name=name, known=tuple(sorted(known)))
     return [entry for entry in entries if entry.name in pinned or entry.name == BUILTIN]
@@ -123,6 +129,28 @@ def _import(entry: metadata.EntryPoint) -> Plugin:
         return Plugin(source=source, module=entry.load())
     except Exception as err:  # noqa: BLE001 - whatever a plugin raises at import must not take the others down
         return Plugin(source=source, problem=f"cannot be loaded: {type(err).__name__}: {err}")
+
+
+def _outside(wanted: Sequence[Place], installed: Iterable[Plugin]) -> list[Plugin]:
+    """The plugins in processes of their own; one with the name of an installed plugin is left out."""
+    if not wanted:
+        return []
+    from hami_core.remote.bridge import remote_plugins  # noqa: PLC0415 - few have any, and gRPC takes a while to load
+
+    taken = {plugin.source.name: plugin.source for plugin in installed}
+    made = []
+    for found in remote_plugins(wanted):
+        version = "" if found.plugin is None else found.plugin.described.version
+        source = Source(name=found.place.name, distribution=str(found.place), version=version)
+        owner = taken.get(source.name)
+        if owner is None:
+            made.append(Plugin(source=source, module=found.plugin, problem=found.problem, outside=True))
+        else:
+            problem = f"has the name of an installed plugin, {owner}; rename {found.place}, or uninstall that"
+            made.append(
+                Plugin(source=attrs.evolve(source, name=f"{source.name} (outside)"), problem=problem, outside=True)
+            )
+    return made
 
 
 def _fitting(plugin: Plugin) -> Plugin:

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "examples" / "embed" / "go"
+PLUGIN_MODULE = ROOT / "examples" / "plugins" / "remote-go"
 
 pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed: the Go client cannot be built")
 
@@ -49,5 +50,9 @@ def test_the_committed_go_code_is_what_the_proto_generates(tmp_path: Path) -> No
     command = [uv, "run", "--quiet", "--script", str(ROOT / "proto" / "generate.py"), "--go-out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr
-    for made in sorted((tmp_path / "fitv1").iterdir()):
-        assert made.read_text() == (MODULE / "fitv1" / made.name).read_text(), f"{made.name} is stale; run make proto"
+    for module, package in ((MODULE, "fitv1"), (PLUGIN_MODULE, "pluginv1")):
+        made = sorted((tmp_path / package).iterdir())
+        assert len(made) == 2
+        for file in made:
+            committed = (module / package / file.name).read_text()
+            assert file.read_text() == committed, f"{file.name} is stale; run make proto"

@@ -83,7 +83,7 @@ def a_decision_stays_small(subject: Subject) -> None:
             require(cost <= _MOST_CALLS, found, f"Keep it below {_MOST_CALLS}: bound the sets that are tried.")
 
 
-@check("budget", Ability.ANYTHING)
+@check("budget", Ability.MODULE)
 def importing_the_plugin_loads_nothing_heavy(subject: Subject) -> None:
     """`hami --help` and the webhook import every plugin."""
     module = getattr(subject.module, "__name__", "")

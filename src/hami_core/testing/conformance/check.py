@@ -29,10 +29,12 @@ class Ability(enum.StrEnum):
     """What a plugin may offer. A check that needs an ability is left out where the plugin does not have it."""
 
     ANYTHING = "anything"
+    MODULE = "code in this process"
     FAMILIES = "families"
     POLICIES = "policies"
     REGISTER = "a register form of the core"
     PROBE = "a probe"
+    OWN_PROBE = "a probe in this process"
     SIMULATION = "a probe that can be simulated"
     CHOOSER = "a chooser of cards"
     ALLOCATOR = "an allocator"

@@ -141,7 +141,7 @@ def declaring_twice_gives_the_same(subject: Subject) -> None:
     require(first == second, "hami_families answers differently the second time", advice)
 
 
-@check("families", Ability.ANYTHING)
+@check("families", Ability.MODULE)
 def declaring_touches_nothing(subject: Subject) -> None:
     """The webhook loads the plugin on a machine without cards; only the probe may look for hardware."""
     module = getattr(subject.module, "__name__", "")

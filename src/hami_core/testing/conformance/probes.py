@@ -23,7 +23,7 @@ def a_probe_can_be_imported_by_a_fresh_interpreter(subject: Subject) -> None:
         require(plain, f"the probe of {vendor} is {probe!r}", advice)
 
 
-@check("probe", Ability.PROBE)
+@check("probe", Ability.OWN_PROBE)
 def a_missing_driver_is_said_to_be_missing(subject: Subject) -> None:
     """No driver is a fact; no devices would be a claim."""
     advice = "Catch the ImportError or OSError of the binding and return ProbeReport(vendor=..., missing=...)."
@@ -38,13 +38,13 @@ def a_missing_driver_is_said_to_be_missing(subject: Subject) -> None:
             require(report.vendor == vendor, found, "Set ProbeReport.vendor to the vendor that was asked for.")
 
 
-@check("probe", Ability.PROBE)
+@check("probe", Ability.OWN_PROBE)
 def a_hanging_driver_is_never_no_devices(subject: Subject) -> None:
     """Unknown is not zero: pods on those devices are still there."""
     _unknown(subject, Fault.HANGS)
 
 
-@check("probe", Ability.PROBE)
+@check("probe", Ability.OWN_PROBE)
 def a_crashing_driver_is_never_no_devices(subject: Subject) -> None:
     """As a hanging one."""
     _unknown(subject, Fault.CRASHES)

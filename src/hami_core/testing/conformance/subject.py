@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module, metadata
@@ -20,6 +21,8 @@ from hami_core.manager import GROUP, Source
 from hami_core.model import Device, PodRequest
 from hami_core.objects import NodeFacts, read_pod
 from hami_core.registry import LoadedFamily, Registry, load_registry
+from hami_core.remote.bridge import RemotePlugin, live_plugin
+from hami_core.remote.places import place_of
 from hami_core.requests import pod_request
 from hami_core.score import builtin
 from hami_core.score.policy import Policy
@@ -47,6 +50,11 @@ class Subject:
     docs: Path | None = None
     examples: Path | None = None
     simulate: Simulation | None = None
+
+    @property
+    def remote(self) -> bool:
+        """Whether the plugin is a process of its own: no code to import, no hardware to take away."""
+        return isinstance(self.module, RemotePlugin)
 
     @cached_property
     def families(self) -> tuple[LoadedFamily, ...]:
@@ -103,10 +111,12 @@ class Subject:
         families = self.families
         return {
             Ability.ANYTHING: True,
+            Ability.MODULE: not self.remote,
             Ability.FAMILIES: bool(families),
             Ability.POLICIES: bool(self.policies),
             Ability.REGISTER: any(self.registers(loaded) for loaded in families),
             Ability.PROBE: bool(self.probes),
+            Ability.OWN_PROBE: bool(self.probes) and not self.remote,
             Ability.SIMULATION: bool(self.probes) and self.simulate is not None,
             Ability.CHOOSER: any(loaded.fit.chooser is not None for loaded in families),
             Ability.ALLOCATOR: any(loaded.allocate is not None for loaded in families),
@@ -127,7 +137,8 @@ def examine(
     """Load a plugin for examination.
 
     Args:
-        plugin: its module, its entry-point name as in `hami plugins`, or the name of its import package.
+        plugin: its module, its name as in `hami plugins`, or the name of its import package. A plugin in a process of
+            its own must be running.
         machine: a machine file; None takes the first that the plugin ships, and plausible cards where it ships none.
         docs: its page of documentation.
         examples: a folder of example pods, with a ``cluster.yaml`` or to be tried on the machine.
@@ -136,6 +147,7 @@ def examine(
     Raises:
         BadConfig: the machine file is none.
         PluginFault: the plugin cannot be loaded.
+        RemoteFailed: it is a process of its own that does not answer.
         UnknownName: there is no such plugin.
     """
     source, module = _find(plugin)
@@ -170,6 +182,10 @@ def _find(plugin: str | object) -> tuple[Source, object]:
         dist = entry.dist
         source = Source(name=plugin, distribution=dist.name if dist else "", version=dist.version if dist else "")
         return source, _imported(entry.value)
+    place = place_of(plugin, os.environ)
+    if place.socket.exists():
+        module = live_plugin(place)
+        return Source(name=plugin, distribution=str(place.socket), version=module.described.version), module
     if not plugin.replace(".", "").isidentifier():
         known = tuple(sorted({entry.name for entry in metadata.entry_points(group=GROUP)}))
         raise UnknownName(kind="plugin", name=plugin, known=known)

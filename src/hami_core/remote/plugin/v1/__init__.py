@@ -1,0 +1,1 @@
+"""Generated code of the package `hami.plugin.v1`: `make proto` writes it anew."""
