@@ -13,6 +13,8 @@ _PEOPLE = {
     "HAMI_NATIVE_DIR": "Folder of native libraries to use in place of those in the vendors' packages.",
     "HAMI_NODELOCK_EXPIRE": "As `hami scheduler --node-lock-timeout`.",
     "HAMI_PLUGINS": "The only plugins to load, separated by commas.",
+    "HAMI_PLUGIN_SOCKETS": "Folder of plugins in processes of their own; by default `/var/lib/hami/plugins`.",
+    "HAMI_PLUGIN_TABLES": "Folder of such plugins' tables; by default `/etc/hami/plugins`.",
     "HAMI_STATE_DIR": "Where `hami run` keeps leases; by default under `$XDG_STATE_HOME`, else `~/.local/state`.",
     "HAMI_TRACE_HOOKS": "1: every hook call is printed to stderr.",
 }

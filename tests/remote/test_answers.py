@@ -83,6 +83,7 @@ def test_edits_are_what_the_vendor_says() -> None:
             mounts=[pb.Mount(host_path="/opt/b", container_path="/usr/lib/b", writable=True)],
             device_nodes=[pb.DeviceNode(path="/dev/b0"), pb.DeviceNode(path="/dev/ctl", permissions="rwm")],
             annotations={"k": "v"},
+            files={"share.conf": "30"},
         ),
         PLACE,
     )
@@ -90,6 +91,7 @@ def test_edits_are_what_the_vendor_says() -> None:
     assert edits.mounts == (Mount(host_path="/opt/b", container_path="/usr/lib/b", read_only=False),)
     assert edits.device_nodes == (("/dev/b0", "rw"), ("/dev/ctl", "rwm"))
     assert edits.annotations == {"k": "v"}
+    assert edits.files == {"share.conf": "30"}
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ CONTEXT = AllocationContext(
     limits_file=Path("/run/hami/limits"),
     region_file=Path("/run/hami/region"),
     priority=0,
+    files={"share.conf": "30"},
+    others=({"share.conf": "40"},),
 )
 
 
@@ -141,6 +143,8 @@ def test_the_agent_learns_all_that_an_allocation_is_about_and_its_edits_come_bac
         region_file="/run/hami/region",
         priority=0,
         core_policy="default",
+        files={"share.conf": "30"},
+        others=[pb.Files(files={"share.conf": "40"})],
     )
 
 

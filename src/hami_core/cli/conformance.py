@@ -11,14 +11,14 @@ import click
 
 from hami_core.cli.output import emit, format_option, plain, table
 from hami_core.errors import HamiError
-from hami_core.remote.places import SOCKETS_ENV
+from hami_core.remote.places import SOCKETS_ENV, Place, check_socket
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from hami_core.testing.conformance import Report
 
-_SOCKET = click.Path(exists=True, path_type=Path)
+_SOCKET = click.Path(path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -69,8 +69,15 @@ def conformance(
 
 
 def _reachable(socket: Path | None) -> str:
-    """The name of the plugin behind a socket. From now on this process and its children look for it there."""
+    """The name of the plugin behind a socket, where this process and its children look for it from now on.
+
+    Raises:
+        PluginFault: the socket is none, or somebody else could have put it there.
+    """
     assert socket is not None, "there is a plugin or a socket"
+    if socket.suffix != ".sock":
+        raise click.BadParameter(f"a plugin's socket is named NAME.sock; got {socket}", param_hint="--remote")
+    check_socket(Place(name=socket.stem, socket=socket.absolute()))
     os.environ[SOCKETS_ENV] = str(socket.absolute().parent)
     return socket.stem
 

@@ -80,7 +80,7 @@ def edits_of(message: AllocateResponse, place: Place) -> ContainerEdits:
         RemoteFailed: a variable, path or permission that is none.
     """
     answer = _Answer(place, "Allocate")
-    for where in ("env", "mounts", "device_nodes", "annotations"):
+    for where in ("env", "mounts", "device_nodes", "annotations", "files"):
         answer.count(where, len(getattr(message, where)), _MOST_ENTRIES)
     for name, value in message.env.items():
         if not _VARIABLE.fullmatch(name):
@@ -110,6 +110,7 @@ def edits_of(message: AllocateResponse, place: Place) -> ContainerEdits:
         mounts=mounts,
         device_nodes=tuple(nodes),
         annotations=dict(sorted(message.annotations.items())),
+        files=dict(sorted(message.files.items())),
     )
 
 

@@ -18,7 +18,7 @@ from hami_core.remote import children
 from hami_core.remote.answers import edits_of
 from hami_core.remote.description import Described, read_table, table_text
 from hami_core.remote.places import Place, check_name, place_of
-from hami_core.remote.plugin.v1.plugin_pb2 import AllocateRequest, Share
+from hami_core.remote.plugin.v1.plugin_pb2 import AllocateRequest, Files, Share
 from hami_core.remote.session import session
 from hami_core.wire.device_config import ConfigSections
 
@@ -113,6 +113,8 @@ class RemoteAllocator:
             priority=context.priority,
             core_policy=context.core_policy,
             oversubscribe=context.oversubscribe,
+            files=context.files,
+            others=[Files(files=files) for files in context.others],
         )
         with session(self.place) as plugin:
             return edits_of(plugin.allocate(request), self.place)

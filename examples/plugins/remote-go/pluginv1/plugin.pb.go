@@ -1184,6 +1184,10 @@ type AllocateRequest struct {
 	// "default", "force" or "disable": when a container is held to its cores.
 	CorePolicy    string `protobuf:"bytes,6,opt,name=core_policy,json=corePolicy,proto3" json:"core_policy,omitempty"`
 	Oversubscribe bool   `protobuf:"varint,7,opt,name=oversubscribe,proto3" json:"oversubscribe,omitempty"`
+	// Files that this container's answer had before, and those of the other containers of the family on this node: what
+	// must not be given out twice is in them.
+	Files         map[string]string `protobuf:"bytes,8,rep,name=files,proto3" json:"files,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Others        []*Files          `protobuf:"bytes,9,rep,name=others,proto3" json:"others,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1267,6 +1271,65 @@ func (x *AllocateRequest) GetOversubscribe() bool {
 	return false
 }
 
+func (x *AllocateRequest) GetFiles() map[string]string {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *AllocateRequest) GetOthers() []*Files {
+	if x != nil {
+		return x.Others
+	}
+	return nil
+}
+
+// Path below the folder of the limits file -> text.
+type Files struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Files         map[string]string      `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Files) Reset() {
+	*x = Files{}
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Files) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Files) ProtoMessage() {}
+
+func (x *Files) ProtoReflect() protoreflect.Message {
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Files.ProtoReflect.Descriptor instead.
+func (*Files) Descriptor() ([]byte, []int) {
+	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Files) GetFiles() map[string]string {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
 type Share struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uuid          string                 `protobuf:"bytes,1,opt,name=uuid,proto3" json:"uuid,omitempty"`
@@ -1280,7 +1343,7 @@ type Share struct {
 
 func (x *Share) Reset() {
 	*x = Share{}
-	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1355,7 @@ func (x *Share) String() string {
 func (*Share) ProtoMessage() {}
 
 func (x *Share) ProtoReflect() protoreflect.Message {
-	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1368,7 @@ func (x *Share) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Share.ProtoReflect.Descriptor instead.
 func (*Share) Descriptor() ([]byte, []int) {
-	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Share) GetUuid() string {
@@ -1344,18 +1407,21 @@ func (x *Share) GetCoreUnits() int32 {
 }
 
 type AllocateResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Env           map[string]string      `protobuf:"bytes,1,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Mounts        []*Mount               `protobuf:"bytes,2,rep,name=mounts,proto3" json:"mounts,omitempty"`
-	DeviceNodes   []*DeviceNode          `protobuf:"bytes,3,rep,name=device_nodes,json=deviceNodes,proto3" json:"device_nodes,omitempty"`
-	Annotations   map[string]string      `protobuf:"bytes,4,rep,name=annotations,proto3" json:"annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Env         map[string]string      `protobuf:"bytes,1,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Mounts      []*Mount               `protobuf:"bytes,2,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	DeviceNodes []*DeviceNode          `protobuf:"bytes,3,rep,name=device_nodes,json=deviceNodes,proto3" json:"device_nodes,omitempty"`
+	Annotations map[string]string      `protobuf:"bytes,4,rep,name=annotations,proto3" json:"annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Read-only files to be made before the container starts: path below the folder of the limits file -> text. A mount
+	// must name what the container shall see of them.
+	Files         map[string]string `protobuf:"bytes,5,rep,name=files,proto3" json:"files,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AllocateResponse) Reset() {
 	*x = AllocateResponse{}
-	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1367,7 +1433,7 @@ func (x *AllocateResponse) String() string {
 func (*AllocateResponse) ProtoMessage() {}
 
 func (x *AllocateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1380,7 +1446,7 @@ func (x *AllocateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocateResponse.ProtoReflect.Descriptor instead.
 func (*AllocateResponse) Descriptor() ([]byte, []int) {
-	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AllocateResponse) GetEnv() map[string]string {
@@ -1411,6 +1477,13 @@ func (x *AllocateResponse) GetAnnotations() map[string]string {
 	return nil
 }
 
+func (x *AllocateResponse) GetFiles() map[string]string {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
 type Mount struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	HostPath      string                 `protobuf:"bytes,1,opt,name=host_path,json=hostPath,proto3" json:"host_path,omitempty"`
@@ -1423,7 +1496,7 @@ type Mount struct {
 
 func (x *Mount) Reset() {
 	*x = Mount{}
-	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1508,7 @@ func (x *Mount) String() string {
 func (*Mount) ProtoMessage() {}
 
 func (x *Mount) ProtoReflect() protoreflect.Message {
-	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1521,7 @@ func (x *Mount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mount.ProtoReflect.Descriptor instead.
 func (*Mount) Descriptor() ([]byte, []int) {
-	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Mount) GetHostPath() string {
@@ -1483,7 +1556,7 @@ type DeviceNode struct {
 
 func (x *DeviceNode) Reset() {
 	*x = DeviceNode{}
-	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1568,7 @@ func (x *DeviceNode) String() string {
 func (*DeviceNode) ProtoMessage() {}
 
 func (x *DeviceNode) ProtoReflect() protoreflect.Message {
-	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1581,7 @@ func (x *DeviceNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceNode.ProtoReflect.Descriptor instead.
 func (*DeviceNode) Descriptor() ([]byte, []int) {
-	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeviceNode) GetPath() string {
@@ -1533,7 +1606,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1545,7 +1618,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1558,7 +1631,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 // Something is wrong with a card. Probe says when it is well again.
@@ -1572,7 +1645,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +1657,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_hami_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,7 +1670,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_hami_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WatchResponse) GetUuid() string {
@@ -1751,7 +1824,7 @@ const file_hami_plugin_v1_plugin_proto_rawDesc = "" +
 	"\tpeer_uuid\x18\x01 \x01(\tR\bpeerUuid\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x19\n" +
 	"\x05count\x18\x03 \x01(\x05H\x00R\x05count\x88\x01\x01B\b\n" +
-	"\x06_count\"\x8f\x02\n" +
+	"\x06_count\"\xba\x03\n" +
 	"\x0fAllocateRequest\x12\x16\n" +
 	"\x06family\x18\x01 \x01(\tR\x06family\x12-\n" +
 	"\x06shares\x18\x02 \x03(\v2\x15.hami.plugin.v1.ShareR\x06shares\x12\x1f\n" +
@@ -1762,8 +1835,20 @@ const file_hami_plugin_v1_plugin_proto_rawDesc = "" +
 	"\bpriority\x18\x05 \x01(\x05H\x00R\bpriority\x88\x01\x01\x12\x1f\n" +
 	"\vcore_policy\x18\x06 \x01(\tR\n" +
 	"corePolicy\x12$\n" +
-	"\roversubscribe\x18\a \x01(\bR\roversubscribeB\v\n" +
-	"\t_priority\"\x85\x01\n" +
+	"\roversubscribe\x18\a \x01(\bR\roversubscribe\x12@\n" +
+	"\x05files\x18\b \x03(\v2*.hami.plugin.v1.AllocateRequest.FilesEntryR\x05files\x12-\n" +
+	"\x06others\x18\t \x03(\v2\x15.hami.plugin.v1.FilesR\x06others\x1a8\n" +
+	"\n" +
+	"FilesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\v\n" +
+	"\t_priority\"y\n" +
+	"\x05Files\x126\n" +
+	"\x05files\x18\x01 \x03(\v2 .hami.plugin.v1.Files.FilesEntryR\x05files\x1a8\n" +
+	"\n" +
+	"FilesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x85\x01\n" +
 	"\x05Share\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x05R\x05index\x12\x14\n" +
@@ -1771,16 +1856,21 @@ const file_hami_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"memory_mib\x18\x04 \x01(\x05R\tmemoryMib\x12\x1d\n" +
 	"\n" +
-	"core_units\x18\x05 \x01(\x05R\tcoreUnits\"\x8a\x03\n" +
+	"core_units\x18\x05 \x01(\x05R\tcoreUnits\"\x87\x04\n" +
 	"\x10AllocateResponse\x12;\n" +
 	"\x03env\x18\x01 \x03(\v2).hami.plugin.v1.AllocateResponse.EnvEntryR\x03env\x12-\n" +
 	"\x06mounts\x18\x02 \x03(\v2\x15.hami.plugin.v1.MountR\x06mounts\x12=\n" +
 	"\fdevice_nodes\x18\x03 \x03(\v2\x1a.hami.plugin.v1.DeviceNodeR\vdeviceNodes\x12S\n" +
-	"\vannotations\x18\x04 \x03(\v21.hami.plugin.v1.AllocateResponse.AnnotationsEntryR\vannotations\x1a6\n" +
+	"\vannotations\x18\x04 \x03(\v21.hami.plugin.v1.AllocateResponse.AnnotationsEntryR\vannotations\x12A\n" +
+	"\x05files\x18\x05 \x03(\v2+.hami.plugin.v1.AllocateResponse.FilesEntryR\x05files\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a>\n" +
 	"\x10AnnotationsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
+	"\n" +
+	"FilesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"g\n" +
 	"\x05Mount\x12\x1b\n" +
@@ -1820,7 +1910,7 @@ func file_hami_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_hami_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hami_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_hami_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_hami_plugin_v1_plugin_proto_goTypes = []any{
 	(Capability)(0),          // 0: hami.plugin.v1.Capability
 	(*ApiVersion)(nil),       // 1: hami.plugin.v1.ApiVersion
@@ -1838,16 +1928,20 @@ var file_hami_plugin_v1_plugin_proto_goTypes = []any{
 	(*Device)(nil),           // 13: hami.plugin.v1.Device
 	(*Link)(nil),             // 14: hami.plugin.v1.Link
 	(*AllocateRequest)(nil),  // 15: hami.plugin.v1.AllocateRequest
-	(*Share)(nil),            // 16: hami.plugin.v1.Share
-	(*AllocateResponse)(nil), // 17: hami.plugin.v1.AllocateResponse
-	(*Mount)(nil),            // 18: hami.plugin.v1.Mount
-	(*DeviceNode)(nil),       // 19: hami.plugin.v1.DeviceNode
-	(*WatchRequest)(nil),     // 20: hami.plugin.v1.WatchRequest
-	(*WatchResponse)(nil),    // 21: hami.plugin.v1.WatchResponse
-	nil,                      // 22: hami.plugin.v1.Device.ProcessMemoryMibEntry
-	nil,                      // 23: hami.plugin.v1.AllocateResponse.EnvEntry
-	nil,                      // 24: hami.plugin.v1.AllocateResponse.AnnotationsEntry
-	(*structpb.Struct)(nil),  // 25: google.protobuf.Struct
+	(*Files)(nil),            // 16: hami.plugin.v1.Files
+	(*Share)(nil),            // 17: hami.plugin.v1.Share
+	(*AllocateResponse)(nil), // 18: hami.plugin.v1.AllocateResponse
+	(*Mount)(nil),            // 19: hami.plugin.v1.Mount
+	(*DeviceNode)(nil),       // 20: hami.plugin.v1.DeviceNode
+	(*WatchRequest)(nil),     // 21: hami.plugin.v1.WatchRequest
+	(*WatchResponse)(nil),    // 22: hami.plugin.v1.WatchResponse
+	nil,                      // 23: hami.plugin.v1.Device.ProcessMemoryMibEntry
+	nil,                      // 24: hami.plugin.v1.AllocateRequest.FilesEntry
+	nil,                      // 25: hami.plugin.v1.Files.FilesEntry
+	nil,                      // 26: hami.plugin.v1.AllocateResponse.EnvEntry
+	nil,                      // 27: hami.plugin.v1.AllocateResponse.AnnotationsEntry
+	nil,                      // 28: hami.plugin.v1.AllocateResponse.FilesEntry
+	(*structpb.Struct)(nil),  // 29: google.protobuf.Struct
 }
 var file_hami_plugin_v1_plugin_proto_depIdxs = []int32{
 	1,  // 0: hami.plugin.v1.DescribeRequest.api:type_name -> hami.plugin.v1.ApiVersion
@@ -1862,26 +1956,30 @@ var file_hami_plugin_v1_plugin_proto_depIdxs = []int32{
 	10, // 9: hami.plugin.v1.Family.templates:type_name -> hami.plugin.v1.Template
 	13, // 10: hami.plugin.v1.ProbeResponse.devices:type_name -> hami.plugin.v1.Device
 	14, // 11: hami.plugin.v1.Device.links:type_name -> hami.plugin.v1.Link
-	22, // 12: hami.plugin.v1.Device.process_memory_mib:type_name -> hami.plugin.v1.Device.ProcessMemoryMibEntry
-	25, // 13: hami.plugin.v1.Device.custom:type_name -> google.protobuf.Struct
-	16, // 14: hami.plugin.v1.AllocateRequest.shares:type_name -> hami.plugin.v1.Share
-	23, // 15: hami.plugin.v1.AllocateResponse.env:type_name -> hami.plugin.v1.AllocateResponse.EnvEntry
-	18, // 16: hami.plugin.v1.AllocateResponse.mounts:type_name -> hami.plugin.v1.Mount
-	19, // 17: hami.plugin.v1.AllocateResponse.device_nodes:type_name -> hami.plugin.v1.DeviceNode
-	24, // 18: hami.plugin.v1.AllocateResponse.annotations:type_name -> hami.plugin.v1.AllocateResponse.AnnotationsEntry
-	2,  // 19: hami.plugin.v1.PluginService.Describe:input_type -> hami.plugin.v1.DescribeRequest
-	11, // 20: hami.plugin.v1.PluginService.Probe:input_type -> hami.plugin.v1.ProbeRequest
-	15, // 21: hami.plugin.v1.PluginService.Allocate:input_type -> hami.plugin.v1.AllocateRequest
-	20, // 22: hami.plugin.v1.PluginService.Watch:input_type -> hami.plugin.v1.WatchRequest
-	3,  // 23: hami.plugin.v1.PluginService.Describe:output_type -> hami.plugin.v1.DescribeResponse
-	12, // 24: hami.plugin.v1.PluginService.Probe:output_type -> hami.plugin.v1.ProbeResponse
-	17, // 25: hami.plugin.v1.PluginService.Allocate:output_type -> hami.plugin.v1.AllocateResponse
-	21, // 26: hami.plugin.v1.PluginService.Watch:output_type -> hami.plugin.v1.WatchResponse
-	23, // [23:27] is the sub-list for method output_type
-	19, // [19:23] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	23, // 12: hami.plugin.v1.Device.process_memory_mib:type_name -> hami.plugin.v1.Device.ProcessMemoryMibEntry
+	29, // 13: hami.plugin.v1.Device.custom:type_name -> google.protobuf.Struct
+	17, // 14: hami.plugin.v1.AllocateRequest.shares:type_name -> hami.plugin.v1.Share
+	24, // 15: hami.plugin.v1.AllocateRequest.files:type_name -> hami.plugin.v1.AllocateRequest.FilesEntry
+	16, // 16: hami.plugin.v1.AllocateRequest.others:type_name -> hami.plugin.v1.Files
+	25, // 17: hami.plugin.v1.Files.files:type_name -> hami.plugin.v1.Files.FilesEntry
+	26, // 18: hami.plugin.v1.AllocateResponse.env:type_name -> hami.plugin.v1.AllocateResponse.EnvEntry
+	19, // 19: hami.plugin.v1.AllocateResponse.mounts:type_name -> hami.plugin.v1.Mount
+	20, // 20: hami.plugin.v1.AllocateResponse.device_nodes:type_name -> hami.plugin.v1.DeviceNode
+	27, // 21: hami.plugin.v1.AllocateResponse.annotations:type_name -> hami.plugin.v1.AllocateResponse.AnnotationsEntry
+	28, // 22: hami.plugin.v1.AllocateResponse.files:type_name -> hami.plugin.v1.AllocateResponse.FilesEntry
+	2,  // 23: hami.plugin.v1.PluginService.Describe:input_type -> hami.plugin.v1.DescribeRequest
+	11, // 24: hami.plugin.v1.PluginService.Probe:input_type -> hami.plugin.v1.ProbeRequest
+	15, // 25: hami.plugin.v1.PluginService.Allocate:input_type -> hami.plugin.v1.AllocateRequest
+	21, // 26: hami.plugin.v1.PluginService.Watch:input_type -> hami.plugin.v1.WatchRequest
+	3,  // 27: hami.plugin.v1.PluginService.Describe:output_type -> hami.plugin.v1.DescribeResponse
+	12, // 28: hami.plugin.v1.PluginService.Probe:output_type -> hami.plugin.v1.ProbeResponse
+	18, // 29: hami.plugin.v1.PluginService.Allocate:output_type -> hami.plugin.v1.AllocateResponse
+	22, // 30: hami.plugin.v1.PluginService.Watch:output_type -> hami.plugin.v1.WatchResponse
+	27, // [27:31] is the sub-list for method output_type
+	23, // [23:27] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_hami_plugin_v1_plugin_proto_init() }
@@ -1905,7 +2003,7 @@ func file_hami_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hami_plugin_v1_plugin_proto_rawDesc), len(file_hami_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
