@@ -124,6 +124,8 @@ class FakeApi:
         if path.endswith("/events"):
             self.events.append(body)
             return web.json_response(body, status=201)
+        if path.endswith("/eviction"):
+            return await self._evict(path.removesuffix("/eviction"), body)
         if path.endswith("/binding"):
             return await self._bind(path.removesuffix("/binding"), body)
         path = f"{path}/{body['metadata']['name']}"
@@ -137,7 +139,17 @@ class FakeApi:
             return _status(409, "the object has been modified")
         return web.json_response(await self._store(path, body, "MODIFIED"))
 
+    async def _evict(self, path: str, body: Object) -> web.Response:
+        pod = self.objects.get(path)
+        if pod is None:
+            return _status(404, "no such pod")
+        if body.get("deleteOptions", {}).get("preconditions", {}).get("uid") not in (None, pod["metadata"].get("uid")):
+            return _status(409, "another pod")
+        await self.delete(path)
+        return web.json_response({"status": "Success"}, status=201)
+
     async def _patch(self, path: str, body: Object) -> web.Response:
+        path = path.removesuffix("/status")
         item = self.objects.get(path)
         if item is None:
             return _status(404, f"{path} not found")
@@ -148,6 +160,11 @@ class FakeApi:
         for part, values in metadata.items():
             merged = {**item["metadata"].get(part, {}), **values}
             item["metadata"][part] = {key: value for key, value in merged.items() if value is not None}
+        item.setdefault("spec", {}).update(body.get("spec", {}))
+        conditions = {each["type"]: each for each in item.get("status", {}).get("conditions", [])}
+        conditions |= {each["type"]: each for each in body.get("status", {}).get("conditions", [])}
+        if conditions:
+            item.setdefault("status", {})["conditions"] = list(conditions.values())
         return web.json_response(await self._store(path, item, "MODIFIED"))
 
     async def _bind(self, path: str, body: Object) -> web.Response:

@@ -18,12 +18,14 @@ from hami_core.local.leases import Leases
 from hami_core.local.machine import Machine
 from hami_core.local.sight import SLOTS_PER_CARD, Card, Sight
 from hami_core.model import Device
+from hami_core.objects import NodeFacts
 from hami_core.registry import load_registry
 from hami_core.score import builtin
 from hami_core.verdict import Reason, Rejected
 
 REGISTRY = load_registry(plugins=[hami_nvidia, builtin])
 TOTAL_MIB = 46068
+BOX = NodeFacts(name="box")
 
 
 def card(
@@ -63,7 +65,7 @@ def test_leases_never_promise_more_of_a_card_than_it_has(asks: list[Ask], releas
     with tempfile.TemporaryDirectory() as folder:
         books = Leases(Path(folder), in_use=lambda _folder: False)
         for number, ask in enumerate(asks):
-            outcome = take(books, cards, ask, ("train",), machine="box", registry=REGISTRY)
+            outcome = take(books, cards, ask, ("train",), machine=BOX, registry=REGISTRY)
             out = books.look()
             if isinstance(outcome, NoRoom):
                 assert isinstance(outcome.verdict, Rejected)
@@ -92,12 +94,12 @@ def test_a_refusal_says_whether_an_empty_machine_would_have_room(tmp_path: Path)
     cards = (card(0),)
 
     def refused(ask: Ask) -> NoRoom:
-        outcome = take(books, cards, ask, ("train",), machine="box", registry=REGISTRY)
+        outcome = take(books, cards, ask, ("train",), machine=BOX, registry=REGISTRY)
         assert isinstance(outcome, NoRoom)
         return outcome
 
     assert not refused(Ask(memory_mib=TOTAL_MIB + 1)).ever
-    take(books, cards, Ask(memory_mib=TOTAL_MIB - 100), ("train",), machine="box", registry=REGISTRY)
+    take(books, cards, Ask(memory_mib=TOTAL_MIB - 100), ("train",), machine=BOX, registry=REGISTRY)
     late = refused(Ask(memory_mib=101))
     assert late.ever
     assert isinstance(late.verdict, Rejected)
@@ -108,8 +110,8 @@ def test_a_refusal_says_whether_an_empty_machine_would_have_room(tmp_path: Path)
 def test_a_card_cut_into_partitions_is_not_shared_by_the_library(tmp_path: Path) -> None:
     books = Leases(tmp_path, in_use=lambda _folder: False)
     cards = (card(0, mode="mig"), card(1, mode="hami-core"))
-    first = take(books, cards, Ask(memory_mib=1000), ("a",), machine="box", registry=REGISTRY)
-    second = take(books, cards, Ask(memory_mib=1000, uuids=("GPU-0",)), ("b",), machine="box", registry=REGISTRY)
+    first = take(books, cards, Ask(memory_mib=1000), ("a",), machine=BOX, registry=REGISTRY)
+    second = take(books, cards, Ask(memory_mib=1000, uuids=("GPU-0",)), ("b",), machine=BOX, registry=REGISTRY)
     assert not isinstance(first, NoRoom)
     assert [share.uuid for share in first.shares] == ["GPU-1"]
     assert isinstance(second, NoRoom)

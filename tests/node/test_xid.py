@@ -11,9 +11,10 @@ from pathlib import Path
 from tests.kube.fake_api import until
 from tests.kube.loop import in_loop
 
+from hami_core.kube.cordoning import set_cordon
 from hami_core.node.health import Condition, HealthRules
 
-from .world import GPU, NODE, World, world
+from .world import GPU, NODE, World, container, pod_at, world
 
 _POST = """
 import ctypes, sys, pynvml
@@ -51,6 +52,10 @@ async def test_a_fatal_xid_is_known_to_kubelet_and_the_scheduler_at_once(tmp_pat
         await fail(here, 1)
         cards = json.loads(here.cluster.item(NODE)["metadata"]["annotations"]["hami.io/node-nvidia-register"])
         assert {entry["id"]: entry.get("health", False) for entry in cards} == {first: True, second: False}
+        await until(lambda: [event for event in here.cluster.events if event["reason"] == "CardUnhealthy"])
+        (condition,) = here.cluster.item(NODE)["status"]["conditions"]
+        assert condition["status"] == "False"
+        assert condition["message"].startswith(second)
         health = here.agent.discovery.health
         await asyncio.to_thread(post, here, 0, 31)
         await asyncio.to_thread(post, here, 1, 48)
@@ -67,3 +72,25 @@ async def test_a_card_that_stays_good_after_an_xid_returns_without_a_restart(tmp
         await here.agent.refresh()
         await here.agent.refresh()
         await until(lambda: not sick(here))
+
+
+@in_loop
+async def test_pods_on_a_card_that_stays_out_of_order_are_evicted_where_that_is_wanted(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.start(health=HealthRules(recovery_s=3600), evict_after_s=0.0)
+        await here.place("a", container("main"))
+        here.environ["HAMI_FAKE_FAULTS"] = "nvmlDeviceGetMemoryInfo=15,nvmlDeviceGetMemoryInfo_v2=15"
+        await here.agent.refresh()
+        await until(lambda: pod_at("a") not in here.cluster.objects, patience_s=30)
+
+
+@in_loop
+async def test_a_cordon_on_the_node_takes_the_card_from_kubelet_and_its_end_gives_it_back(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.start()
+        uuid, _ = await set_cordon(here.api, "n1", card(here, 0), here.registry, on=True)
+        await here.agent.refresh()
+        await until(lambda: sick(here) == {uuid})
+        await set_cordon(here.api, "n1", uuid, here.registry, on=False)
+        await here.agent.refresh()
+        await until(lambda: sick(here) == set())

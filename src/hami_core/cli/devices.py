@@ -48,13 +48,13 @@ def _as_dict(sight: Sight) -> dict[str, Any]:
     return {
         "machine": sight.machine.name,
         "simulated": sight.machine.simulated,
-        "devices": [_card(card) for card in sight.cards],
+        "devices": [_card(card, sight) for card in sight.cards],
         "missing": dict(sorted(sight.missing.items())),
         "failed": dict(sorted(sight.failed.items())),
     }
 
 
-def _card(card: Card) -> dict[str, Any]:
+def _card(card: Card, sight: Sight) -> dict[str, Any]:
     probed = card.probed
     return {
         "vendor": card.vendor,
@@ -68,6 +68,7 @@ def _card(card: Card) -> dict[str, Any]:
         "numa": probed.numa,
         "healthy": probed.healthy,
         "health_note": probed.health_note or None,
+        "cordoned": probed.uuid in sight.cordoned,
         "mode": probed.mode,
         "links": [{"peer_uuid": link.peer_uuid, "kind": link.kind, "count": link.count} for link in probed.links],
     }
@@ -90,7 +91,7 @@ def _tables(sight: Sight, console: Console) -> list[RenderableType]:
                 "unknown" if probed.memory_mib is None else str(probed.memory_mib),
                 str(probed.core_units),
                 plain(probed.numa),
-                "ok" if probed.healthy else f"[red]{plain(probed.health_note or 'unhealthy')}[/red]",
+                _health(card, sight),
                 plain(_links(card, sight)),
             )
         shown.append(made)
@@ -98,6 +99,13 @@ def _tables(sight: Sight, console: Console) -> list[RenderableType]:
         shown.append(f"no devices on {plain(sight.machine.name)}")
     shown.extend(f"[dim]{plain(name)}: {plain(note)}[/dim]" for name, note in sorted(sight.missing.items()))
     return shown
+
+
+def _health(card: Card, sight: Sight) -> str:
+    probed = card.probed
+    if not probed.healthy:
+        return f"[red]{plain(probed.health_note or 'unhealthy')}[/red]"
+    return "[yellow]cordoned[/yellow]" if probed.uuid in sight.cordoned else "ok"
 
 
 def _links(card: Card, sight: Sight) -> str:

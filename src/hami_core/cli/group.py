@@ -38,6 +38,8 @@ VERBS = {
     "run": Verb("hami_core.cli.run", "Run a command inside a share of the accelerators."),
     "exec": Verb("hami_core.cli.exec", "Run one more command inside a share that is held.", "enter"),
     "ps": Verb("hami_core.cli.ps", "List the shares in use on this host."),
+    "cordon": Verb("hami_core.cli.cordon", "Take a card out of service, here or on a node."),
+    "uncordon": Verb("hami_core.cli.cordon", "Put a card back into service."),
     "top": Verb("hami_core.cli.top", "Show devices and shares of this host, live."),
     "monitor": Verb("hami_core.cli.monitor", "Serve metrics of shares, and give priority between them its meaning."),
     "schedule": Verb("hami_core.cli.schedule", "Say where a pod would go in a cluster, and why."),

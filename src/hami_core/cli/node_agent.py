@@ -58,6 +58,14 @@ _PATH = click.Path(path_type=Path, file_okay=False)
     "--harmless-xid", "harmless_xids", type=int, multiple=True, help="Beside 13, 31, 43, 45, 68 and 109; repeatable."
 )
 @click.option(
+    "--taint",
+    type=click.Choice(["never", "any", "all"]),
+    default="never",
+    show_default=True,
+    help="Taint the node while any card of a family, or all of them, are out of order.",
+)
+@click.option("--evict-after", type=Seconds(), help="Evict pods from cards that are out of order for so long.")
+@click.option(
     "--plugins-dir",
     type=_PATH,
     default=Path("/var/lib/kubelet/device-plugins"),
@@ -104,6 +112,8 @@ def node_agent(
     doubt_patience: float,
     recovery: float,
     harmless_xids: tuple[int, ...],
+    taint: str,
+    evict_after: float | None,
     plugins_dir: Path,
     pod_resources_socket: Path,
     cdi_dir: Path,
@@ -125,7 +135,7 @@ def node_agent(
         raise click.ClickException(f"{err.name} is not installed; pip install 'hami-core[kubernetes]'") from err
     from hami_core.kube.logs import set_up
     from hami_core.node.health import XID_HARMLESS, HealthRules
-    from hami_core.node.settings import BindingMode, NodePaths, NodeSettings
+    from hami_core.node.settings import BindingMode, NodePaths, NodeSettings, TaintWhen
     from hami_core.registry import load_registry
     from hami_core.wire.device_config import ConfigSections
 
@@ -146,6 +156,8 @@ def node_agent(
             recovery_s=recovery,
             harmless_xids=XID_HARMLESS | frozenset(harmless_xids),
         ),
+        taint=TaintWhen(taint),
+        evict_after_s=evict_after,
     )
     registry = load_registry(None if device_config_file is None else ConfigSections.load(device_config_file))
 

@@ -24,6 +24,8 @@ _CONNECTIONS = 256
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+"""Merges lists by their keys: what others wrote into a list (a node's conditions) stays."""
 
 
 def path_of(*parts: str) -> str:
@@ -68,9 +70,9 @@ class ApiServer:
         """Replace. Raises ApiFailed."""
         return await self._call("PUT", path, body=body)
 
-    async def patch(self, path: str, body: object) -> bytes:
-        """Apply a merge patch. Raises ApiFailed."""
-        return await self._call("PATCH", path, body=body, content_type=MERGE_PATCH)
+    async def patch(self, path: str, body: object, *, form: str = MERGE_PATCH) -> bytes:
+        """Apply a patch. Raises ApiFailed."""
+        return await self._call("PATCH", path, body=body, content_type=form)
 
     async def watch(self, path: str, params: Mapping[str, str]) -> AsyncIterator[bytes]:
         """Lines of a watch, as they come. Raises ApiFailed, aiohttp.ClientError or TimeoutError when it breaks."""

@@ -1,4 +1,4 @@
-"""Events on pods: written in the background, never in a decision's way, and dropped before they pile up."""
+"""Events on pods and nodes: written in the background, never in a decision's way, and dropped before they pile up."""
 
 from __future__ import annotations
 
@@ -34,8 +34,25 @@ class PodRef:
 
 
 @attrs.frozen(kw_only=True)
+class NodeRef:
+    """Which node an event is about. Tools look for a node's events by its name in the place of the uid."""
+
+    name: str
+
+    @property
+    def uid(self) -> str:
+        """What `kubectl describe node` looks for; kubelet writes the same."""
+        return self.name
+
+    @property
+    def namespace(self) -> str:
+        """Where events of what has no namespace are kept."""
+        return "default"
+
+
+@attrs.frozen(kw_only=True)
 class _Event:
-    pod: PodRef
+    about: PodRef | NodeRef
     reason: str
     message: str
     warning: bool
@@ -59,12 +76,21 @@ class Events:
         self._clock = clock
         self._good, self._good_s = _GOOD_BURST, clock()
 
-    def say(self, pod: PodRef, reason: str, message: str, *, decision: str, warning: bool = False) -> None:
-        """Queue an event; a complaint about this pod that was made last is not made again."""
-        if self._api is None or not pod.uid:
+    def say(
+        self,
+        about: PodRef | NodeRef,
+        reason: str,
+        message: str,
+        *,
+        decision: str = "",
+        warning: bool = False,
+        again: bool = False,
+    ) -> None:
+        """Queue an event. A complaint that was the last one with this reason is not made again, unless `again`."""
+        if self._api is None or not about.uid:
             return
-        place = pod.uid, reason
-        if warning and self._said.get(place) == message:
+        place = about.uid, reason
+        if warning and not again and self._said.get(place) == message:
             return
         self._said[place] = message
         self._said.move_to_end(place)
@@ -73,9 +99,9 @@ class Events:
         if self._queue.full() or not (warning or self._may_say_good()):
             self.dropped += 1
             return
-        mark = f" [{decision}]"
+        mark = f" [{decision}]" if decision else ""
         text = message[: _LONGEST - len(mark)] + mark
-        self._queue.put_nowait(_Event(pod=pod, reason=reason, message=text, warning=warning))
+        self._queue.put_nowait(_Event(about=about, reason=reason, message=text, warning=warning))
 
     def _may_say_good(self) -> bool:
         now_s = self._clock()
@@ -98,7 +124,7 @@ class Events:
             event = await self._queue.get()
             try:
                 await self._api.post(
-                    path_of("api", "v1", "namespaces", event.pod.namespace, "events"), self._body(event)
+                    path_of("api", "v1", "namespaces", event.about.namespace, "events"), self._body(event)
                 )
             except ApiFailed as err:
                 # 404: the namespace is gone with its pods. Nobody misses the event.
@@ -106,18 +132,15 @@ class Events:
 
     def _body(self, event: _Event) -> dict[str, object]:
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        pod = event.pod
+        about = event.about
+        involved = {"apiVersion": "v1", "kind": "Node", "name": about.name, "uid": about.uid}
+        if isinstance(about, PodRef):
+            involved |= {"kind": "Pod", "namespace": about.namespace}
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{pod.name[:200]}.", "namespace": pod.namespace},
-            "involvedObject": {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "namespace": pod.namespace,
-                "name": pod.name,
-                "uid": pod.uid,
-            },
+            "metadata": {"generateName": f"{about.name[:200]}.", "namespace": about.namespace},
+            "involvedObject": involved,
             "reason": event.reason,
             "message": event.message,
             "type": "Warning" if event.warning else "Normal",

@@ -7,7 +7,7 @@ import time
 
 import attrs
 
-from hami_core.errors import HamiError, UnknownName
+from hami_core.errors import HamiError
 from hami_core.fit import Fleet
 from hami_core.local.lease import Lease
 from hami_core.local.leases import Leases, new_id
@@ -16,6 +16,7 @@ from hami_core.local.sight import Card, Sight
 from hami_core.model import ContainerRequest, DeviceRequest, DeviceShare, PodRequest, Selector
 from hami_core.objects import NodeFacts
 from hami_core.registry import Registry
+from hami_core.uuids import complete_uuid
 from hami_core.values import whole
 from hami_core.verdict import Fits, Verdict
 
@@ -85,21 +86,20 @@ def full_uuids(cards: tuple[Card, ...], wanted: tuple[str, ...]) -> tuple[str, .
     Raises:
         UnknownName: no card, or more than one, begins so.
     """
-    known = tuple(card.device.uuid for card in cards)
-    complete = []
-    for start in wanted:
-        matches = [uuid for uuid in known if uuid == start] or [uuid for uuid in known if uuid.startswith(start)]
-        if len(matches) != 1:
-            kind = "card" if not matches else "single card"
-            raise UnknownName(kind=kind, name=start, known=tuple(matches) or known)
-        complete.append(matches[0])
-    return tuple(complete)
+    known = [card.device.uuid for card in cards]
+    return tuple(complete_uuid(known, start) for start in wanted)
 
 
 def take(
-    leases: Leases, cards: tuple[Card, ...], ask: Ask, command: tuple[str, ...], *, machine: str, registry: Registry
+    leases: Leases,
+    cards: tuple[Card, ...],
+    ask: Ask,
+    command: tuple[str, ...],
+    *,
+    machine: NodeFacts,
+    registry: Registry,
 ) -> Lease | NoRoom:
-    """Take a lease for `command`, owned by this process until it is handed over.
+    """Take a lease for `command`, owned by this process until it is handed over. `machine` names cordoned cards.
 
     All of it happens in one transaction of the books: what the decision saw is still true when the lease is written.
     """
@@ -117,13 +117,15 @@ def take(
     return refused[0] if lease is None else lease
 
 
-def _decide(cards: tuple[Card, ...], ask: Ask, out: tuple[Lease, ...], *, machine: str, registry: Registry) -> Verdict:
+def _decide(
+    cards: tuple[Card, ...], ask: Ask, out: tuple[Lease, ...], *, machine: NodeFacts, registry: Registry
+) -> Verdict:
     fleet = Fleet(registry)
-    fleet.upsert_node(NodeFacts(name=machine), [card.device for card in cards])
+    fleet.upsert_node(machine, [card.device for card in cards])
     for lease in out:
         label = " ".join(" ".join(lease.command).split())[:_LABEL_WIDTH]
-        fleet.add_pod(lease.key, lease.placement(machine), label=f"{lease.id} {label}")
-    return fleet.decide(_request(cards, ask)).verdict(machine)
+        fleet.add_pod(lease.key, lease.placement(machine.name), label=f"{lease.id} {label}")
+    return fleet.decide(_request(cards, ask)).verdict(machine.name)
 
 
 def _request(cards: tuple[Card, ...], ask: Ask) -> PodRequest:

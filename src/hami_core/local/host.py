@@ -9,6 +9,7 @@ from typing import Self
 
 import attrs
 
+from hami_core.local.cordon import cordoned_cards
 from hami_core.local.grant import Ask, NoRoom, asked_cards, full_uuids, take
 from hami_core.local.inside import furnish
 from hami_core.local.launch import Launcher
@@ -16,8 +17,10 @@ from hami_core.local.leases import LeaseBooksUnusable, Leases
 from hami_core.local.machine import Machine
 from hami_core.local.sight import Card, look_at
 from hami_core.local.usage import region_in_use
+from hami_core.objects import NodeFacts
 from hami_core.registry import Registry
 from hami_core.verdict import Rejected
+from hami_core.wire.cordon import CORDON, encode_cordon
 
 
 class LocalHost:
@@ -55,7 +58,7 @@ class LocalHost:
         """
         ask = attrs.evolve(ask, uuids=full_uuids(cards, ask.uuids))
         with Launcher() as launcher:
-            outcome = take(self._leases, cards, ask, command, machine=self.machine.name, registry=self._registry)
+            outcome = take(self._leases, cards, ask, command, machine=self._facts(), registry=self._registry)
             if isinstance(outcome, NoRoom):
                 return outcome
             lease = outcome
@@ -70,6 +73,10 @@ class LocalHost:
                 # the lease, for its owner is gone.
                 with contextlib.suppress(LeaseBooksUnusable):
                     self._leases.release(lease.id)
+
+    def _facts(self) -> NodeFacts:
+        annotations = {CORDON: encode_cordon(cordoned_cards(self.machine.folder))}
+        return NodeFacts(name=self.machine.name, annotations=annotations)
 
 
 def reasons(refused: NoRoom, cards: tuple[Card, ...]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from hami_core.machine_file import read_machine
 from hami_core.model import Device
 from hami_core.objects import NodeFacts
 from hami_core.registry import Registry
+from hami_core.wire.cordon import CORDON, encode_cordon
 from hami_core.wire.register import encode_csv, encode_json
 
 
@@ -24,6 +25,8 @@ def as_node(sight: Sight, registry: Registry) -> dict[str, Any]:
     if said is not None:
         return _node(said)
     annotations: dict[str, str] = {}
+    if sight.cordoned:
+        annotations[CORDON] = encode_cordon(sorted(sight.cordoned))
     capacity: dict[str, str] = {}
     for name in sorted({card.device.family for card in sight.cards}):
         family = registry.family(name).family

@@ -9,6 +9,7 @@ import attrs
 
 from hami_core.behaviour import ProbedDevice, ProbeReport
 from hami_core.errors import ProbeFailed, UnknownName
+from hami_core.local.cordon import cordoned_cards
 from hami_core.local.machine import Machine, families_of, has_doubles
 from hami_core.machine_file import read_machine
 from hami_core.model import Device
@@ -36,6 +37,7 @@ class Sight:
     cards: tuple[Card, ...] = ()
     missing: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     failed: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    cordoned: frozenset[str] = frozenset()  # cards that an operator took out of service here
 
     def of(self, vendor: str) -> tuple[Card, ...]:
         """The cards of one vendor."""
@@ -66,7 +68,8 @@ def look_at(machine: Machine, registry: Registry, vendor: str | None = None) -> 
         if report.driver is None and report.missing:
             missing[name] = report.missing
         cards += cards_of(report, registry)
-    return Sight(machine=machine, cards=tuple(cards), missing=missing, failed=failed)
+    cordoned = frozenset(cordoned_cards(machine.folder))
+    return Sight(machine=machine, cards=tuple(cards), missing=missing, failed=failed, cordoned=cordoned)
 
 
 def _told(machine: Machine, registry: Registry) -> ProbeReport | None:

@@ -16,14 +16,17 @@ from hami_core.node.allocating import AllocatingBinder
 from hami_core.node.binder import Binder, Host
 from hami_core.node.cleanup import clean
 from hami_core.node.discovery import Discovery
+from hami_core.node.eviction import evict, holders
 from hami_core.node.furnishing import Furnisher
 from hami_core.node.health import Kind, Sighting
 from hami_core.node.ids import Replica, replicas
 from hami_core.node.late import LateBinder
 from hami_core.node.plugin import DevicePlugin
+from hami_core.node.pods import pods_of
 from hami_core.node.registration import Registration
 from hami_core.node.serving import PluginServer
 from hami_core.node.settings import BindingMode
+from hami_core.node.telling import Telling
 from hami_core.node.watching import watch
 from hami_core.packaged import NotInstalled
 from hami_core.wire.cordon import cordoned
@@ -70,6 +73,7 @@ class NodeAgent:
             furnisher=self.furnisher,
         )
         self._registration = Registration(api, settings.node, registry, late=settings.binding is BindingMode.LATE)
+        self._telling = Telling(api, self._events, settings.node, taint=settings.taint)
         self._refreshed = asyncio.Event()
         self._wanted = asyncio.Event()
 
@@ -85,15 +89,29 @@ class NodeAgent:
 
     async def refresh(self) -> None:
         """Look at the cards, say on the node what they are, and tell kubelet."""
-        await self.discovery.look()
+        self._telling.changed(await self.discovery.look())
         try:
             node = await self._registration.sync(self.discovery.devices)
-            if self.discovery.cordon(cordoned(node.annotations)):
+            cordons = self.discovery.cordon(cordoned(node.annotations))
+            if cordons:
+                self._telling.changed(cordons)
                 await self._registration.sync(self.discovery.devices)
+            await self._telling.show(self.discovery.devices, self.discovery.health)
+            await self._evict()
         except HamiError as err:
-            _log.warning("the node's annotations stay as they are: %s", err)
+            _log.warning("the node stays as it was written: %s", err)
         for plugin in self._plugins.values():
             plugin.changed()
+
+    async def _evict(self) -> None:
+        """Move pods off cards that have been out of order for long, where that is wanted."""
+        after_s = self._settings.evict_after_s
+        due = {} if after_s is None else self.discovery.overdue(after_s)
+        if not due:
+            return
+        for pod, uuid in holders(await pods_of(self._api, self._settings.node), due, self._registry):
+            note = due[uuid].note or "out of order"
+            await evict(self._api, self._events, pod, f"card {uuid} of node {self._settings.node}: {note}")
 
     async def _refresh_for_ever(self, group: asyncio.TaskGroup) -> None:
         while True:
@@ -116,7 +134,8 @@ class NodeAgent:
         fault = Sighting(kind=Kind.FAULT, note=event.note) if event.xid is None else rules.of_xid(event.xid)
         if fault is None:
             _log.info("card %s: Xid %s, which is the program's own fault", event.uuid, event.xid)
-        elif self.discovery.see(event.uuid, fault) is not None:
+        elif (change := self.discovery.see(event.uuid, fault)) is not None:
+            self._telling.changed([change])
             self._wanted.set()
 
     def _install(self, loaded: LoadedFamily) -> None:

@@ -6,12 +6,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from hami_core.kube.api import path_of
-from hami_core.kube.records import Meta
 from hami_core.node import cdi
 from hami_core.node.holder import read_holders
+from hami_core.node.pods import pods_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,34 +17,12 @@ if TYPE_CHECKING:
     from hami_core.node.files import NodeFiles
     from hami_core.node.settings import NodePaths
 
-_PODS = path_of("api", "v1", "pods")
-_PAGE = "500"
 _log = logging.getLogger(__name__)
-
-
-class _Pod(msgspec.Struct, kw_only=True):
-    metadata: Meta
-
-
-class _ListMeta(msgspec.Struct, kw_only=True, frozen=True, rename={"next": "continue"}):
-    next: str = ""
-
-
-class _Page(msgspec.Struct, kw_only=True):
-    metadata: _ListMeta = _ListMeta()
-    items: list[_Pod] | None = None
 
 
 async def pods_on(api: ApiServer, node: str) -> dict[str, tuple[str, str]]:
     """Namespace and name of every pod of a node that still exists, by uid. Raises ApiFailed."""
-    params = {"fieldSelector": f"spec.nodeName={node}", "limit": _PAGE}
-    found: dict[str, tuple[str, str]] = {}
-    while True:
-        page = msgspec.json.decode(await api.get(_PODS, params), type=_Page)
-        found |= {pod.metadata.uid: (pod.metadata.namespace, pod.metadata.name) for pod in page.items or ()}
-        if not page.metadata.next:
-            return found
-        params = params | {"continue": page.metadata.next}
+    return {pod.uid: (pod.namespace, pod.name) for pod in await pods_of(api, node)}
 
 
 async def clean(api: ApiServer, files: NodeFiles, paths: NodePaths, node: str, *, keep: Collection[str]) -> int:

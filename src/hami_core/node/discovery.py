@@ -12,7 +12,7 @@ import attrs
 
 from hami_core.errors import ProbeFailed
 from hami_core.local.sight import cards_of
-from hami_core.node.health import GOOD, VANISHED, Condition, Health, Kind, Sighting
+from hami_core.node.health import GOOD, VANISHED, Condition, Health, Kind, Sighting, overdue
 from hami_core.probing import probe_vendor
 
 if TYPE_CHECKING:
@@ -101,6 +101,10 @@ class Discovery:
             for uuid, health in sorted(self.health.items())
         )
         return tuple(_some(found))
+
+    def overdue(self, after_s: float) -> dict[str, Health]:
+        """Cards that have been out of order for `after_s`, by uuid."""
+        return overdue(self.health, now_s=self._clock(), after_s=after_s)
 
     def _probe(self, vendor: str) -> ProbeReport | ProbeFailed | None:
         try:

@@ -9,6 +9,7 @@ the looks have been good. An operator's cordon lies over all of it and hides non
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import attrs
 
@@ -116,3 +117,12 @@ class Health:
         # A fault that goes on keeps its beginning; a clock that went back does not make anything wait longer.
         since_s = self.since_s if condition is self.under else now_s
         return attrs.evolve(self, under=condition, since_s=since_s, note=note)
+
+
+def overdue(health: Mapping[str, Health], *, now_s: float, after_s: float) -> dict[str, Health]:
+    """Cards that have been out of order for `after_s`, by uuid. A cordon alone moves nobody."""
+    return {
+        uuid: each
+        for uuid, each in health.items()
+        if each.under is Condition.UNHEALTHY and now_s - each.since_s >= after_s
+    }

@@ -18,6 +18,14 @@ class BindingMode(enum.StrEnum):
     ALLOCATING = "allocating"  # the one pod under the node lock, as HAMi's device plugin does
 
 
+class TaintWhen(enum.StrEnum):
+    """When a node is tainted so that nothing new comes to it."""
+
+    NEVER = "never"
+    ANY = "any"  # while any card of a family is out of order
+    ALL = "all"  # while all of them are
+
+
 @attrs.frozen(kw_only=True)
 class NodePaths:
     """Where things are on the host. `files` must have the same path inside the agent's own container."""
@@ -43,6 +51,8 @@ class NodeSettings:
     whole_device_untouched: bool = True
     refresh_s: float = 30.0
     health: HealthRules = attrs.field(factory=HealthRules)
+    taint: TaintWhen = TaintWhen.NEVER
+    evict_after_s: float | None = None  # None: containers stay on cards that are out of order
 
     @property
     def oversubscribe(self) -> bool:
