@@ -18,6 +18,8 @@ _POD_WRITTEN_BY_PEOPLE = {
     "hami.io/gpu-scheduler-policy": "Order of cards on a node: `binpack`, `spread`, `numa`, `mutex`, `topology-aware`, "
     "or a plugin's; several with commas.",
     "hami.io/device-scoring-weights": "`slot=1,core=2,memory=0`: what counts how much in the order of cards.",
+    "hami.io/isolation": "`on`: hold also a container that has a whole card; `off`: go without the library, where the "
+    "node agent runs with `--allow-isolation-opt-out`.",
     "hami.io/webhook": "Label: `ignore` keeps the webhook away from this pod.",
     "huawei.com/vnpu-mode": "Ascend: how the card is shared, `hami-core` for soft sharing.",
     "nvidia.com/vgpu-mode": "NVIDIA: `hami-core` or `mig`: take only cards that are shared in this way.",

@@ -122,6 +122,27 @@ class Isolation:
 
 
 @attrs.frozen(kw_only=True)
+class Sharing:
+    """How the cards of a family are shared on a node that says nothing else.
+
+    Scales multiply what a card is registered with; a scale over 1 promises more than there is.
+    """
+
+    split_count: int = attrs.field(default=10, validator=whole(1))
+    memory_scaling: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
+    core_scaling: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
+    memory_mib: int | None = None  # of a card whose driver does not tell; None or 0: such a card is not given out
+    numa: bool = False  # tell kubelet which NUMA node a card is on
+    core_policy: str = "default"
+    log_level: int | None = None  # of the isolation library, as the vendor counts
+
+    @property
+    def oversubscribe(self) -> bool:
+        """Whether containers may be promised more memory than a card has."""
+        return self.memory_scaling > 1
+
+
+@attrs.frozen(kw_only=True)
 class Family:
     """One kind of card, complete. See the plugins for what differs between vendors."""
 
@@ -135,4 +156,5 @@ class Family:
     cards_per_pod: int | None = None  # Moore Threads: containers of a pod may share one card only
     runtime_class: str | None = None
     isolation: Isolation | None = None
+    sharing: Sharing | None = None  # where the vendor's section of the configuration says it, and HAMi's config.json
     settings: object = attrs.field(default=None, hash=False)  # the plugin's typed section; the core never looks inside

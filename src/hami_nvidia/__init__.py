@@ -70,6 +70,7 @@ def _family(settings: NvidiaConfig) -> Family:
         selectors=SELECTORS,
         runtime_class=settings.runtime_class_name or None,
         isolation=ISOLATION,
+        sharing=settings.sharing,
         settings=settings,
     )
 

@@ -42,8 +42,11 @@ class NvidiaAllocate:
         policy = context.core_policy if context.core_policy != "default" else settings.core_policy
         if policy != "default":
             env["GPU_CORE_UTILIZATION_POLICY"] = policy
-        if settings.lib_cuda_log_level is not None:
-            env["LIBCUDA_LOG_LEVEL"] = str(settings.lib_cuda_log_level)
+        level = context.settings.get("log_level")
+        if level is None:
+            level = settings.lib_cuda_log_level
+        if level is not None:
+            env["LIBCUDA_LOG_LEVEL"] = str(level)
         return ContainerEdits(env=env, mounts=self._mounts(context))
 
     def _mounts(self, context: AllocationContext) -> tuple[Mount, ...]:

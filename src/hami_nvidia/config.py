@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from hami_core.family import Family
+from hami_core.family import Family, Sharing
 from hami_core.wire.device_config import ConfigSections, Count, Name
 
 SECTION = "nvidia"
@@ -54,6 +54,19 @@ class NvidiaConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     def core_policy(self) -> str:
         """How cores are held: default, force or disable."""
         return "disable" if self.disable_core_limit else self.gpu_core_policy or "default"
+
+    @property
+    def sharing(self) -> Sharing:
+        """How nodes share their cards that say nothing else."""
+        return Sharing(
+            split_count=max(1, self.device_split_count),
+            memory_scaling=self.device_memory_scaling,
+            core_scaling=self.device_core_scaling,
+            memory_mib=self.pre_configured_device_memory or None,
+            numa=self.enable_numa_topology,
+            core_policy=self.core_policy,
+            log_level=self.lib_cuda_log_level,
+        )
 
 
 def read_config(config: ConfigSections) -> NvidiaConfig:

@@ -26,21 +26,20 @@ _PATH = click.Path(path_type=Path, file_okay=False)
     help="late needs a container runtime with CDI; allocating takes HAMi's node lock.",
 )
 @click.option(
-    "--device-split-count", type=click.IntRange(1), default=10, show_default=True, help="Containers to a card."
+    "--node-config-file",
+    type=_FILE,
+    help="HAMi's config.json: what differs on single nodes. Read anew when it changes.",
 )
+@click.option("--device-split-count", type=click.IntRange(1), help="Containers to a card; else as configured, or 10.")
 @click.option(
     "--device-memory-scaling",
     type=click.FloatRange(0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Over 1 promises more memory than there is.",
+    help="Over 1 promises more memory than there is; else as configured, or 1.",
 )
 @click.option(
     "--device-cores-scaling",
     type=click.FloatRange(0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Over 1 promises more cores than there are.",
+    help="Over 1 promises more cores than there are; else as configured, or 1.",
 )
 @click.option("--enable-numa-topology", is_flag=True, help="Tell kubelet which NUMA node a card is on.")
 @click.option(
@@ -51,6 +50,9 @@ _PATH = click.Path(path_type=Path, file_okay=False)
     help="When containers are held to their cores.",
 )
 @click.option("--isolate-whole-devices", is_flag=True, help="Hold containers that have all of a card's memory, too.")
+@click.option(
+    "--allow-isolation-opt-out", is_flag=True, help="Let pods go without the library by hami.io/isolation: off."
+)
 @click.option("--refresh", type=Seconds(), default="30s", show_default=True, help="Between two looks at the cards.")
 @click.option("--doubt-patience", type=Seconds(), default="5m", show_default=True, help="With a driver that is silent.")
 @click.option("--recovery", type=Seconds(), default="2m", show_default=True, help="That a card must be well to return.")
@@ -102,12 +104,14 @@ def node_agent(
     device_config_file: Path | None,
     simulate: str | None,
     binding: str,
-    device_split_count: int,
-    device_memory_scaling: float,
-    device_cores_scaling: float,
+    node_config_file: Path | None,
+    device_split_count: int | None,
+    device_memory_scaling: float | None,
+    device_cores_scaling: float | None,
     enable_numa_topology: bool,
     core_policy: str,
     isolate_whole_devices: bool,
+    allow_isolation_opt_out: bool,
     refresh: float,
     doubt_patience: float,
     recovery: float,
@@ -144,12 +148,14 @@ def node_agent(
         node=node_name,
         paths=NodePaths(plugins=plugins_dir, pod_resources=pod_resources_socket, cdi=cdi_dir, files=files_dir),
         binding=BindingMode(binding),
+        node_config=node_config_file,
         split_count=device_split_count,
         memory_scaling=device_memory_scaling,
         core_scaling=device_cores_scaling,
         numa=enable_numa_topology,
         core_policy=core_policy,
         whole_device_untouched=not isolate_whole_devices,
+        opt_out=allow_isolation_opt_out,
         refresh_s=refresh,
         health=HealthRules(
             doubt_patience_s=doubt_patience,

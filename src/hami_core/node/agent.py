@@ -26,6 +26,7 @@ from hami_core.node.pods import pods_of
 from hami_core.node.registration import Registration
 from hami_core.node.serving import PluginServer
 from hami_core.node.settings import BindingMode
+from hami_core.node.sharing import NodeSharing
 from hami_core.node.telling import Telling
 from hami_core.node.watching import watch
 from hami_core.packaged import NotInstalled
@@ -55,8 +56,9 @@ class NodeAgent:
     def __init__(
         self, api: ApiServer, registry: Registry, settings: NodeSettings, *, environ: Mapping[str, str] | None = None
     ) -> None:
-        self.discovery = Discovery(registry, settings, environ=environ)
-        self.furnisher = Furnisher(registry, settings)
+        self.sharing = NodeSharing(settings)
+        self.discovery = Discovery(registry, settings, sharing=self.sharing, environ=environ)
+        self.furnisher = Furnisher(registry, settings, self.sharing)
         self.servers: dict[str, PluginServer] = {}
         self._environ = environ
         self._api = api
@@ -89,6 +91,7 @@ class NodeAgent:
 
     async def refresh(self) -> None:
         """Look at the cards, say on the node what they are, and tell kubelet."""
+        self.sharing.follow()
         self._telling.changed(await self.discovery.look())
         try:
             node = await self._registration.sync(self.discovery.devices)
@@ -150,7 +153,8 @@ class NodeAgent:
         return LateBinder(self._host, loaded) if late else AllocatingBinder(self._host, loaded)
 
     def _replicas(self, family: str) -> tuple[Replica, ...]:
-        return replicas(self.discovery.of_family(family), numa=self._settings.numa)
+        numa = self.sharing.of(self._registry.family(family).family).numa
+        return replicas(self.discovery.of_family(family), numa=numa)
 
     async def _clean_for_ever(self) -> None:
         await self._refreshed.wait()

@@ -13,10 +13,12 @@ import attrs
 from hami_core.errors import ProbeFailed
 from hami_core.local.sight import cards_of
 from hami_core.node.health import GOOD, VANISHED, Condition, Health, Kind, Sighting, overdue
+from hami_core.node.sharing import NodeSharing
 from hami_core.probing import probe_vendor
 
 if TYPE_CHECKING:
     from hami_core.behaviour import ProbeReport
+    from hami_core.family import Family, Sharing
     from hami_core.local.sight import Card
     from hami_core.model import Device
     from hami_core.node.settings import NodeSettings
@@ -39,7 +41,8 @@ class Discovery:
 
     Args:
         registry: the vendors; those whose own device plugin allocates are not looked at.
-        settings: how cards are split and scaled, and the health rules.
+        settings: the health rules.
+        sharing: how cards are split and scaled, and which are left out; None: as the settings say alone.
         environ: of the probes' children (a simulated machine's, say); None means this process's.
         clock: seconds, monotonic.
     """
@@ -49,6 +52,7 @@ class Discovery:
         registry: Registry,
         settings: NodeSettings,
         *,
+        sharing: NodeSharing | None = None,
         environ: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,7 +60,7 @@ class Discovery:
         self.problems: dict[str, str] = {}
         self.rules = settings.health
         self._registry = registry
-        self._settings = settings
+        self._sharing = NodeSharing(settings) if sharing is None else sharing
         self._environ = environ
         self._clock = clock
         self._cards: dict[str, dict[str, Card]] = {}
@@ -69,9 +73,13 @@ class Discovery:
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """Every card ever seen since the start, scaled, with its health; by family, index and uuid."""
-        cards = [card for known in self._cards.values() for card in known.values()]
-        devices = [self._registered(card) for card in cards]
+        """Every card ever seen since the start but those left out, scaled, with its health; by family, index, uuid."""
+        cards = [(card, self._family(card)) for known in self._cards.values() for card in known.values()]
+        devices = [
+            self._registered(card, self._sharing.of(family))
+            for card, family in cards
+            if not self._sharing.left_out(card.probed, family)
+        ]
         return tuple(sorted(devices, key=lambda device: (device.family, device.index, device.uuid)))
 
     def of_family(self, family: str) -> tuple[Device, ...]:
@@ -143,17 +151,21 @@ class Discovery:
         _log.warning("card %s is %s, was %s: %s", uuid, after.condition, before.condition, after.note or "no complaint")
         return Change(uuid=uuid, before=before.condition, health=after)
 
-    def _registered(self, card: Card) -> Device:
-        settings, device = self._settings, card.device
+    def _family(self, card: Card) -> Family:
+        return self._registry.family(card.device.family).family
+
+    def _registered(self, card: Card, sharing: Sharing) -> Device:
+        device = card.device
         partitioned = device.mode == "mig"  # partitions have sizes of their own
+        memory_mib = device.memory_mib or sharing.memory_mib or 0
         return attrs.evolve(
             device,
             model=_word_first(device.model, device.family),
-            memory_mib=device.memory_mib if partitioned else int(device.memory_mib * settings.memory_scaling),
-            core_units=device.core_units if partitioned else int(device.core_units * settings.core_scaling),
-            slots=settings.split_count,
+            memory_mib=memory_mib if partitioned else int(memory_mib * sharing.memory_scaling),
+            core_units=device.core_units if partitioned else int(device.core_units * sharing.core_scaling),
+            slots=sharing.split_count,
             profiles=card.probed.profiles,
-            healthy=self.health.get(device.uuid, Health()).usable and device.memory_mib > 0,
+            healthy=self.health.get(device.uuid, Health()).usable and memory_mib > 0,
         )
 
 

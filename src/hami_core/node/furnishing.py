@@ -11,6 +11,7 @@ import attrs
 from hami_core.behaviour import AllocationContext, ContainerEdits, Mount
 from hami_core.isolation.limits import limits_of
 from hami_core.node.files import PRELOAD, NodeFiles, Record
+from hami_core.node.sharing import NodeSharing
 from hami_core.packaged import package_of, packaged
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from hami_core.node.settings import NodeSettings
     from hami_core.registry import LoadedFamily, Registry
 
+ISOLATION = "hami.io/isolation"
+"""On pods: ``on`` holds a container of a whole card too, ``off`` asks to go without where the node allows that."""
+
 _PRELOAD_FILE = "/etc/ld.so.preload"
 _MOST_PRIORITY = 1
 
@@ -30,10 +34,12 @@ class Furnisher:
 
     Args:
         registry: the families, with their libraries.
-        settings: how cards are shared here.
+        settings: where files are, and which containers go without the library.
+        sharing: how cards are shared here; None: as the settings say alone.
     """
 
-    def __init__(self, registry: Registry, settings: NodeSettings) -> None:
+    def __init__(self, registry: Registry, settings: NodeSettings, sharing: NodeSharing | None = None) -> None:
+        self._sharing = NodeSharing(settings) if sharing is None else sharing
         self.files = NodeFiles(settings.paths.files)
         self._registry = registry
         self._settings = settings
@@ -50,7 +56,7 @@ class Furnisher:
         loaded = self._registry.family(assignment.family)
         assert loaded.allocate is not None, "only families that allocate here are served"
         here = {device.uuid: device for device in devices}
-        untouched = self._untouched(assignment, here)
+        untouched = self._untouched(loaded, assignment, here)
         library = None if untouched else self.library(loaded)
         record = Record(
             namespace=assignment.pod.namespace,
@@ -81,6 +87,7 @@ class Furnisher:
         library: Path | None,
     ) -> AllocationContext:
         folder = self.files.folder(record.uid, record.container, record.family)
+        sharing = self._sharing.of(loaded.family)
         mine = (record.uid, record.container)
         others = (other for other in self.files.records() if other.family == record.family)
         return AllocationContext(
@@ -89,11 +96,11 @@ class Furnisher:
             limits_file=folder.limits,
             region_file=folder.region,
             priority=self._priority(loaded, assignment),
-            core_policy=self._settings.core_policy,
-            oversubscribe=self._settings.oversubscribe,
+            core_policy=sharing.core_policy,
+            oversubscribe=sharing.oversubscribe,
             files=self.files.added(record),
             others=tuple(self.files.added(other) for other in others if (other.uid, other.container) != mine),
-            settings={} if library is None else {"library": library},
+            settings={} if library is None else {"library": library, "log_level": sharing.log_level},
         )
 
     def library(self, loaded: LoadedFamily) -> Path | None:
@@ -119,9 +126,14 @@ class Furnisher:
             return (whole, *kept)
         return (whole, *kept, Mount(host_path=str(library.parent / PRELOAD), container_path=_PRELOAD_FILE))
 
-    def _untouched(self, assignment: Assignment, here: Mapping[str, Device]) -> bool:
-        """Whether the container holds all of its cards, so that there is nobody to protect from it."""
-        if not self._settings.whole_device_untouched or self._settings.oversubscribe:
+    def _untouched(self, loaded: LoadedFamily, assignment: Assignment, here: Mapping[str, Device]) -> bool:
+        """Whether the container goes without the library: it holds all of its cards, or its pod may opt out."""
+        asked = assignment.pod.annotations.get(ISOLATION, "")
+        if asked == "on":
+            return False
+        if asked == "off" and self._settings.opt_out:
+            return True
+        if not self._settings.whole_device_untouched or self._sharing.of(loaded.family).oversubscribe:
             return False
         return all(share.memory_mib >= here[share.uuid].memory_mib for share in assignment.shares)
 

@@ -36,25 +36,25 @@ class NodePaths:
     files: Path = Path("/usr/local/hami")
 
 
+_over_zero = attrs.validators.optional(attrs.validators.gt(0))
+
+
 @attrs.frozen(kw_only=True)
 class NodeSettings:
-    """Everything that flags say. Scales multiply what a card is registered with; a scale over 1 oversubscribes."""
+    """Everything that flags say. None where they leave it to the families and to the node's own settings."""
 
     node: str = attrs.field(validator=text)
     paths: NodePaths = attrs.field(factory=NodePaths)
     binding: BindingMode = BindingMode.LATE
-    split_count: int = attrs.field(default=10, validator=whole(1))
-    memory_scaling: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
-    core_scaling: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
+    node_config: Path | None = None  # HAMi's config.json: what differs on single nodes
+    split_count: int | None = attrs.field(default=None, validator=attrs.validators.optional(whole(1)))
+    memory_scaling: float | None = attrs.field(default=None, validator=_over_zero)
+    core_scaling: float | None = attrs.field(default=None, validator=_over_zero)
     numa: bool = False
     core_policy: str = "default"
     whole_device_untouched: bool = True
+    opt_out: bool = False  # whether pods may ask to go without the library, also on a part of a card
     refresh_s: float = 30.0
     health: HealthRules = attrs.field(factory=HealthRules)
     taint: TaintWhen = TaintWhen.NEVER
     evict_after_s: float | None = None  # None: containers stay on cards that are out of order
-
-    @property
-    def oversubscribe(self) -> bool:
-        """Whether containers may be promised more memory than a card has."""
-        return self.memory_scaling > 1
