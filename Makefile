@@ -48,10 +48,11 @@ test-sanitizers: sync ## The C tests again under ASan+UBSan and TSan
 	  $(VENV)/ctest --test-dir build/native-$${kind%%,*} -j $(JOBS) --output-on-failure || exit 1; \
 	done
 
-cluster-test: sync ## The scheduler on a real control plane, built from source with Go (the first time: some 20 minutes)
-	tests/cluster/build.sh
+cluster-test: sync ## The scheduler on a real control plane, built with Go (the first time: 25 minutes); KUBERNETES=older
+	tests/cluster/build.sh $(if $(filter older,$(KUBERNETES)),tests/cluster/older,tests/cluster)
+	tests/cluster/build.sh tests/cluster etcd
 	tests/cluster/build.sh tests/chart
-	$(VENV)/python -m pytest tests/cluster
+	KUBERNETES=$(or $(KUBERNETES),current) $(VENV)/python -m pytest --timeout=900 tests/cluster
 
 node-test: sync ## The node agent on a real kubelet and containerd, with real containers; as root (the first time: minutes more)
 	tests/cluster/build.sh

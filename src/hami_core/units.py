@@ -31,6 +31,7 @@ _QUANTITY = re.compile(
 _MAX_EXPONENT = 64
 # A million pieces of memory and more: whoever writes such a suffix thinks of bytes.
 _BYTES = re.compile(r"[0-9.][MGTPE]i?$", re.ASCII)
+_DURATION_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parse_quantity(text: object, *, where: str) -> Fraction:
@@ -98,3 +99,17 @@ def memory_mib(text: object, *, where: str, unit_mib: int = 1, low: int = 0) -> 
     elif low <= value <= INT32_MAX and value.denominator != 1:
         write = str(-(-value.numerator // value.denominator))
     raise BadQuantity(where=where, wanted=f"a whole number of {unit}, {low} or more", found=text, write=write)
+
+
+def duration_s(text: str, *, where: str) -> float:
+    """Parse a duration as Go writes it (``5m``, ``28s``, ``1m30s``) into seconds; a bare number counts seconds.
+
+    Raises:
+        BadQuantity: anything else.
+    """
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII):
+        return float(text)
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text, re.ASCII)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise BadQuantity(where=where, wanted="a duration", found=text, write="5m, 28s or 1m30s")
+    return sum(float(number) * _DURATION_S[unit] for number, unit in parts)

@@ -134,7 +134,7 @@ class Api:
         return found
 
     def wait(
-        self, item: Object, what: str, look: Callable[[Object], object] = bool, *, timeout_s: float = 30.0
+        self, item: Object, what: str, look: Callable[[Object], object] = bool, *, timeout_s: float = 90.0
     ) -> Object:
         """The object, once `look` says yes to it.
 

@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
-# Builds the tools that a Go module names (this folder's go.mod, or the folder given) and prints the folder they are in.
-# The first time takes some 20 minutes on two cores; afterwards the folder is found by the hash of go.mod and go.sum.
+# Builds the tools that a Go module names and prints the folder they are in: build.sh [FOLDER [TOOL...]], without a folder
+# this one's go.mod, without names all of its tools.
+# The first time takes some 25 minutes on two cores; afterwards the folder is found by the hash of go.mod and go.sum.
 # Kept outside the clone: HAMI_CLUSTER_CACHE, else the user's cache folder.
 set -euo pipefail
 cd "${1:-$(dirname "$0")}"
+shift || true
+wanted=("$@")
 
-command -v go >/dev/null || { echo "the cluster tests build Kubernetes from source: install Go 1.26 or newer" >&2; exit 1; }
+if ! command -v go >/dev/null; then
+  echo "the cluster tests build Kubernetes from source and need Go 1.26 or newer, which is not installed." >&2
+  echo "install it from https://go.dev/dl (Debian: golang-go from a release that has 1.26), or leave these tests out" >&2
+  exit 1
+fi
 
 # What needs a version stamp: components refuse or misjudge each other's versions without it.
 flags="-s -w"
@@ -24,10 +31,15 @@ tools=$(awk '/^tool \(/ {inside = 1; next} inside && /^\)/ {exit} inside {print 
 for tool in $tools; do
   name=$(basename "$tool")
   [[ $name == v[0-9]* ]] && name=$(basename "$(dirname "$(dirname "$tool")")")  # go.etcd.io/etcd/server/v3
+  ((${#wanted[@]})) && [[ " ${wanted[*]} " != *" $name "* ]] && continue
   [[ -x $bin/$name ]] && continue
-  echo "building $name" >&2
+  echo "building $name: $(go list -deps "$tool" | wc -l) packages at most, fewer where some are compiled already" >&2
   # To a temporary name: a build cut short leaves nothing that looks finished.
-  CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$flags" -o "$bin/.$name.partial" "$tool"
+  CGO_ENABLED=0 go build -v -trimpath -buildvcs=false -ldflags "$flags" -o "$bin/.$name.partial" "$tool" 2>&1 |
+    awk -v name="$name" '
+      /^[^ ]+\/[^ ]+$|^[a-z]+$/ {if (++done % 100 == 0) {print name ": " done " packages compiled"; fflush()} next}
+      {print; fflush()}' >&2
   mv "$bin/.$name.partial" "$bin/$name"
+  echo "built $name in ${SECONDS} s since the start" >&2
 done
 echo "$bin"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +16,21 @@ from tests.cluster.processes import NotReady
 from tests.cluster.world import World
 
 HERE = Path(__file__).parent
+MODULES = {"current": HERE, "older": HERE / "older"}
 
 
 @pytest.fixture(scope="session")
 def binaries() -> Path:
-    return built(HERE)
+    """Kubernetes' components: the minor that KUBERNETES says, `current` or `older`."""
+    minor = os.environ.get("KUBERNETES", "current")
+    if minor not in MODULES:
+        pytest.exit(f"KUBERNETES must be one of {', '.join(MODULES)}; got {minor}", returncode=3)
+    return built(MODULES[minor])
+
+
+@pytest.fixture(scope="session")
+def etcd() -> Path:
+    return built(HERE, "etcd") / "etcd"
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +39,8 @@ def helm() -> Path:
 
 
 @pytest.fixture(scope="session")
-def control_plane(
-    binaries: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[ControlPlane]:
-    plane = ControlPlane(binaries, tmp_path_factory.mktemp("cluster"))
+def control_plane(binaries: Path, etcd: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    plane = ControlPlane(binaries, tmp_path_factory.mktemp("cluster"), etcd=etcd)
     try:
         plane.start()
         yield plane
@@ -46,8 +55,10 @@ def control_plane(
 def installation(control_plane: ControlPlane, helm: Path) -> Iterator[Installation]:
     """The chart, applied; kube-scheduler and `hami scheduler` running under its service accounts."""
     made = install(control_plane, helm)
-    yield made
-    made.close()
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.cluster.api import Api
+from tests.cluster.audit import POLICY, AuditLog
 from tests.cluster.processes import Service, free_port
 
 ADMIN_TOKEN = "admin"
@@ -30,11 +31,13 @@ class ControlPlane:
     Args:
         binaries: where they are.
         folder: for their files and logs.
+        etcd: where that one is, if not with the others.
         nodes: names of nodes whose kubelets will join, each with the token `node_token` of it.
     """
 
-    def __init__(self, binaries: Path, folder: Path, *, nodes: Iterable[str] = ()) -> None:
+    def __init__(self, binaries: Path, folder: Path, *, etcd: Path | None = None, nodes: Iterable[str] = ()) -> None:
         self.binaries = binaries
+        self._etcd_binary = etcd or binaries / "etcd"
         self._nodes = tuple(nodes)
         self.folder = folder
         self.logs = folder / "logs"
@@ -48,6 +51,7 @@ class ControlPlane:
         self._keys()
         self.admin_kubeconfig = self.kubeconfig("admin", ADMIN_TOKEN)
         self.api = Api(self.url, ADMIN_TOKEN, self.ca)
+        self.audit = AuditLog(folder / "audit.log")
 
     def start(self) -> None:
         """Start the components that need no configuration of ours, and wait until they serve."""
@@ -164,7 +168,7 @@ class ControlPlane:
         self._etcd = f"http://127.0.0.1:{client}"
         etcd = self.service(
             "etcd",
-            self.binaries / "etcd",
+            self._etcd_binary,
             f"--data-dir={self.folder / 'etcd'}",
             f"--listen-client-urls={self._etcd}",
             f"--advertise-client-urls={self._etcd}",
@@ -179,6 +183,8 @@ class ControlPlane:
 
     def _apiserver(self) -> Service:
         cert, key = self._serving
+        policy = self.folder / "audit-policy.yaml"
+        policy.write_text(yaml.safe_dump(POLICY))
         return self.service(
             "kube-apiserver",
             self.binaries / "kube-apiserver",
@@ -200,6 +206,9 @@ class ControlPlane:
             f"--service-account-key-file={self._accounts_public}",
             f"--service-account-signing-key-file={self._accounts_key}",
             "--endpoint-reconciler-type=none",
+            f"--audit-policy-file={policy}",
+            f"--audit-log-path={self.audit.file}",
+            "--audit-log-mode=blocking",  # what a test did is there when it looks
             f"--cert-dir={self.folder / 'apiserver-certs'}",
             "-v=0",
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,14 @@ def render(
 class Installation:
     """What the chart says about the processes that a cluster would run, and those that run here in their place."""
 
-    def __init__(self, plane: ControlPlane, manifests: list[Object], port: int) -> None:
+    def __init__(self, plane: ControlPlane, helm: Path, values: Mapping[str, Any], port: int) -> None:
         self.plane = plane
-        self.manifests = manifests
+        self.manifests = render(helm, values)
         self.port = port
+        self._helm = helm
+        self._values = values
+        for manifest in self.manifests:
+            plane.api.apply(manifest)
         self.scheduler_token = plane.token_of(NAMESPACE, SCHEDULER)
         self._cert, self._key = self.renew_certificate()
         self._http = httpx.Client(verify=False, trust_env=False, timeout=5)
@@ -108,6 +113,32 @@ class Installation:
         """Looks whether the process on a port says that it is ready."""
         return lambda: self._http.get(f"https://127.0.0.1:{port}/readyz").is_success
 
+    @contextlib.contextmanager
+    def changed(self, **scheduler: Any) -> Iterator[None]:
+        """Both processes as they are with other values under `scheduler`, for a while."""
+        before, process = self.manifests, self.scheduler
+        self.manifests = render(self._helm, {**self._values, "scheduler": {**self._values["scheduler"], **scheduler}})
+        self.plane.services["kube-scheduler"].stop()
+        process.stop()
+        self.scheduler = self.replica(process.name, self.port)
+        try:
+            self.start_scheduler()
+            self.start_kube_scheduler()
+            yield
+        finally:
+            self.plane.services["kube-scheduler"].stop()
+            self.scheduler.stop()
+            self.manifests, self.scheduler = before, process
+            self.plane.services[process.name] = process
+            self.start_scheduler()
+            self.start_kube_scheduler()
+
+    def explained(self, namespace: str, name: str) -> Object:
+        """What `hami scheduler` says about a pod; empty where it knows nothing."""
+        answer = self._http.get(f"https://127.0.0.1:{self.port}/explain/{namespace}/{name}")
+        found: Object = answer.json() if answer.is_success else {}
+        return found
+
     def start_kube_scheduler(self) -> None:
         """Start kube-scheduler under the chart's configuration; our extender is found on loopback."""
         name = "hami-kube-scheduler"
@@ -132,11 +163,12 @@ def install(plane: ControlPlane, helm: Path, values: Mapping[str, Any] | None = 
             "trustedUsers": ["system:serviceaccount:{}:{}".format(*DEVICE_PLUGIN)],
         },
     }
-    manifests = render(helm, wanted)
     plane.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    for manifest in manifests:
-        plane.api.apply(manifest)
-    installation = Installation(plane, manifests, port)
-    installation.start_scheduler()
-    installation.start_kube_scheduler()
+    installation = Installation(plane, helm, wanted, port)
+    try:
+        installation.start_scheduler()
+        installation.start_kube_scheduler()
+    except BaseException:
+        installation.close()
+        raise
     return installation

@@ -73,7 +73,7 @@ class Interceptor:
             touch()
             return self._seen
 
-        wait_for("the API server asks", asked, timeout_s=20)
+        wait_for("the API server asks", asked, timeout_s=60)
 
     def expect(self, act: Callable[[Request], Answer]) -> None:
         """Have `act` decide the next write that it is meant for."""

@@ -31,11 +31,17 @@ def free_port() -> int:
 
 
 def wait_for(
-    what: str, look: Callable[[], T | None], *, timeout_s: float, pause_s: float = 0.05, raises: bool = False
+    what: str,
+    look: Callable[[], T | None],
+    *,
+    timeout_s: float,
+    pause_s: float = 0.05,
+    raises: bool = False,
+    explain: Callable[[], str] | None = None,
 ) -> T:
     """The first answer of `look` that is not None, False or empty.
 
-    What `look` raises counts as too early, unless `raises` lets it through.
+    What `look` raises counts as too early, unless `raises` lets it through. `explain` says what is still missing.
     """
     deadline = time.monotonic() + timeout_s
     last: object = None
@@ -49,7 +55,8 @@ def wait_for(
         if found:
             return found
         if time.monotonic() >= deadline:
-            raise NotReady(f"{what}: not within {timeout_s:g} s" + (f"; last: {last!r}" if last else ""))
+            known = explain() if explain is not None else repr(last) if last else ""
+            raise NotReady(f"{what}: not within {timeout_s:g} s" + (f"; last: {known}" if known else ""))
         time.sleep(pause_s)
 
 
@@ -85,7 +92,7 @@ class Service:
         assert self._process is not None
         return self._process.pid
 
-    def wait_ready(self, look: Callable[[], object], *, timeout_s: float = 60.0) -> None:
+    def wait_ready(self, look: Callable[[], object], *, timeout_s: float = 120.0) -> None:
         """Wait until `look` answers; fails at once, with the log, when the program ends before."""
 
         def check() -> object:
@@ -107,6 +114,16 @@ class Service:
     def kill(self) -> None:
         """End it without a chance to tidy up."""
         self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Let it stand still until `thaw`: it hears and does nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
         """Stop and start."""

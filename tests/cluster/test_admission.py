@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.cluster.api import Refused
 from tests.cluster.processes import wait_for
 from tests.cluster.world import World, gpu_node
 
+CREATORS = 4
 FORGED = [
     ("hami.io/vgpu-node", "somewhere"),
     ("hami.io/vgpu-devices-allocated", "GPU-0,NVIDIA,1000,10:;"),
@@ -75,20 +78,29 @@ def test_a_dry_run_is_answered_and_leaves_nothing(world: World) -> None:
     assert world.api.get(pod) is None
 
 
-def test_a_renewed_certificate_is_served_without_a_pod_refused(world: World) -> None:
+def test_a_certificate_is_renewed_under_load_without_a_pod_refused(world: World) -> None:
     installation = world.installation
     before = _served(installation.port)
-    made = 0
+    renewed = threading.Event()
 
-    def renewed() -> bool:
-        nonlocal made
-        world.api.create(world.pod(f"pod-{made:04d}", {"nvidia.com/gpu": 1}))
-        made += 1
-        return _served(installation.port) != before
+    def create(creator: int) -> int:
+        made = 0
+        while not renewed.is_set() or made < 10:  # each creator goes on for a while under the new one
+            world.api.create(world.pod(f"pod-{creator}-{made:04d}", {"nvidia.com/gpu": 1}))
+            made += 1
+        return made
 
-    certificate, _ = installation.renew_certificate()
-    wait_for("the new certificate", renewed, timeout_s=60, raises=True)
+    with ThreadPoolExecutor(CREATORS) as creators:
+        created = [creators.submit(create, creator) for creator in range(CREATORS)]
+        try:
+            certificate, _ = installation.renew_certificate()
+            wait_for("the new certificate", lambda: _served(installation.port) != before, timeout_s=60)
+        finally:
+            renewed.set()
+        pods = sum(each.result() for each in created)
 
+    assert len(world.pods()) == pods
+    assert {pod["spec"]["schedulerName"] for pod in world.pods()} == {"hami-scheduler"}
     assert _served(installation.port) == certificate.read_text()[: len(_served(installation.port))]
 
 

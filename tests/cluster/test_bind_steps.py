@@ -45,7 +45,7 @@ def test_a_leader_that_dies_at_this_step_loses_nothing_and_gives_nothing_twice(
     interceptor.expect(die)
 
     first = world.api.create(world.pod("first", ASKS))
-    assert interceptor.acted.wait(30)
+    assert interceptor.acted.wait(60)
     world.api.delete(LEASE)  # as if its time had run out
     world.installation.start_scheduler()
 

@@ -27,7 +27,7 @@ def test_of_two_pods_that_race_for_the_last_share_one_is_bound_and_the_other_tol
     with ThreadPoolExecutor(2) as creators:
         list(creators.map(world.api.create, pods))
 
-    wait_for("one pod bound", lambda: _bound(world), timeout_s=30)
+    wait_for("one pod bound", lambda: _bound(world), timeout_s=60)
     (winner,) = _bound(world)
     (loser,) = (pod for pod in pods if pod["metadata"]["name"] != winner["metadata"]["name"])
     world.unschedulable(loser, "CardInsufficientMemory")
@@ -42,19 +42,20 @@ def test_a_pending_pod_is_scheduled_when_a_share_is_freed(world: World) -> None:
 
     world.api.delete({"apiVersion": "v1", "kind": "Pod", "metadata": first["metadata"]})
 
-    world.bound(second, timeout_s=20)
+    world.bound(second, timeout_s=60)
 
 
 def test_eight_creators_fill_the_nodes_to_the_brim_and_not_beyond(world: World) -> None:
-    nodes, cards, per_card, memory_mib = 20, 2, 4, 4096
-    for index in range(nodes):
-        world.add_node(gpu_node(f"brim-{index:03d}", cards, per_card * memory_mib, slots=10))
+    nodes, cards, per_card, memory_mib = 100, 2, 2, 4096
+    with ThreadPoolExecutor(CREATORS) as creators:
+        made = [gpu_node(f"brim-{index:03d}", cards, per_card * memory_mib, slots=10) for index in range(nodes)]
+        list(creators.map(world.add_node, made))
     room = nodes * cards * per_card
-    pods = [_asking(world, f"pod-{index:04d}", memory_mib, 25) for index in range(room + 10)]
+    pods = [_asking(world, f"pod-{index:04d}", memory_mib, 50) for index in range(room + 10)]
 
     with ThreadPoolExecutor(CREATORS) as creators:
         list(creators.map(world.api.create, pods))
-    wait_for("every share taken", lambda: len(_bound(world)) >= room, timeout_s=120, pause_s=0.5)
+    wait_for("every share taken", lambda: len(_bound(world)) >= room, timeout_s=240, pause_s=1)
 
     held = world.holdings()
     used: Counter[str] = Counter()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from cryptography import x509
-from tests.cluster.api import Api, Object, Refused
+from tests.cluster.api import Api, Object
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.install import CHART, NAMESPACE, render
 
@@ -198,32 +198,3 @@ def test_an_upgrade_keeps_the_certificate_until_it_is_told_to_rotate_it(
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     for service in ("second-hami-scheduler", "second-hami-scheduler-extender"):
         assert f"{service}.second.svc" in names.get_values_for_type(x509.DNSName)
-
-
-def test_the_scheduler_may_do_what_it_needs_and_nothing_else(control_plane: ControlPlane, helm: Path) -> None:
-    api = control_plane.api
-    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    for manifest in render(helm, {}):
-        if manifest["kind"] in {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}:
-            api.apply(manifest)
-    scheduler = Api(control_plane.url, control_plane.token_of(NAMESPACE, "hami-scheduler"), control_plane.ca)
-    refused = [
-        ("GET", "/api/v1/secrets"),
-        ("GET", "/api/v1/configmaps"),
-        ("POST", "/api/v1/namespaces/default/pods"),
-        ("DELETE", "/api/v1/namespaces/default/pods/any"),
-        ("DELETE", "/api/v1/nodes/any"),
-        ("PATCH", "/api/v1/nodes/any/status"),
-        ("POST", "/api/v1/namespaces/default/serviceaccounts/default/token"),
-        ("GET", f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/another"),
-        ("GET", "/apis/coordination.k8s.io/v1/namespaces/default/leases/hami-scheduler-extender"),
-    ]
-
-    for method, path in refused:
-        headers = {"content-type": "application/merge-patch+json"} if method == "PATCH" else {}
-        with pytest.raises(Refused) as err:
-            scheduler.call(method, path, {}, headers=headers)
-        assert err.value.status == 403, (method, path)
-    for path in ("/api/v1/nodes", "/api/v1/pods", "/api/v1/resourcequotas"):
-        assert "items" in scheduler.call("GET", path)
-    scheduler.close()

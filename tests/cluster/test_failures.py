@@ -104,7 +104,7 @@ def test_when_the_leader_is_killed_while_it_binds_another_replica_takes_over_and
         for name, replica in replicas.items():
             replica.start()
             replica.wait_ready(installation.ready(ports[name]))
-        (leader,) = wait_for("a leader", behind_the_service, timeout_s=30)
+        (leader,) = wait_for("a leader", behind_the_service, timeout_s=60)
         interceptor.expect(_killing(replicas[leader], after=5))
         _create_together(world, room)
         assert interceptor.acted.wait(60)
@@ -138,7 +138,7 @@ def test_a_node_with_a_malformed_annotation_is_passed_over_and_named_and_the_oth
     broken["metadata"]["annotations"]["hami.io/node-nvidia-register"] = '[{"id":'
     node = world.add_node(broken)
     pod = world.api.create(world.pod("waiting", SHARE))
-    wait_for("an event that names the node", lambda: "broken" in "".join(world.api.events(pod)), timeout_s=30)
+    wait_for("an event that names the node", lambda: "broken" in "".join(world.api.events(pod)), timeout_s=60)
 
     register = json.dumps([gpu(0, node="broken")])
     world.api.patch(_node(node), {"metadata": {"annotations": {"hami.io/node-nvidia-register": register}}})
@@ -154,7 +154,7 @@ def test_a_lock_that_a_dead_pod_left_is_taken_over(world: World) -> None:
 
     world.bound(world.api.create(world.pod("next", SHARE)))
 
-    wait_for("lock freed", lambda: "hami.io/mutex.lock" not in _annotations(world, node), timeout_s=20)
+    wait_for("lock freed", lambda: "hami.io/mutex.lock" not in _annotations(world, node), timeout_s=60)
 
 
 def test_a_lock_that_cannot_be_read_does_not_block_its_node(world: World) -> None:

@@ -42,7 +42,7 @@ def test_nodes_and_pods_that_hami_annotated_are_taken_over_as_they_are(world: Wo
         }
         old["spec"] |= {"nodeName": "was-hami", "schedulerName": "hami-scheduler"}
         # The API server takes a moment to notice that nobody has to be asked any more.
-        wait_for("the pod that HAMi bound", lambda: api.create(old), timeout_s=20)
+        wait_for("the pod that HAMi bound", lambda: api.create(old), timeout_s=60)
     finally:
         api.apply(webhook)
         installation.start_scheduler()
@@ -50,7 +50,7 @@ def test_nodes_and_pods_that_hami_annotated_are_taken_over_as_they_are(world: Wo
 
     new = world.pod("new", {"nvidia.com/gpu": 1, "nvidia.com/gpumem": 12000})
     wait_for(
-        "the webhook again", lambda: world.rehearsed(new)["spec"]["schedulerName"] == "hami-scheduler", timeout_s=20
+        "the webhook again", lambda: world.rehearsed(new)["spec"]["schedulerName"] == "hami-scheduler", timeout_s=60
     )
     world.bound(api.create(new))
     third = api.create(world.pod("third", {"nvidia.com/gpu": 1, "nvidia.com/gpumem": 12000}))

@@ -86,6 +86,14 @@ class World:
         self._plugins.append(plugin)
         return plugin
 
+    def account(self, name: str, rules: Sequence[Object]) -> str:
+        """A token of a new service account that has these rights everywhere."""
+        metadata = {"name": f"{self.namespace}-{name}"}
+        account = {"name": name, "namespace": self.namespace}
+        self.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+        _grant(self.api, metadata, rules, account)
+        return self.plane.token_of(self.namespace, name)
+
     def pod(self, name: str, limits: Mapping[str, int | str], **spec: Any) -> Object:
         """A manifest with one container."""
         container = {"name": "main", "image": "none", "resources": {"limits": {k: str(v) for k, v in limits.items()}}}
@@ -105,11 +113,11 @@ class World:
         """A pod of the examples."""
         return self.placed(yaml.safe_load((EXAMPLES / vendor / f"{name}.yaml").read_text()))
 
-    def bound(self, pod: Object, *, timeout_s: float = 30.0) -> Object:
+    def bound(self, pod: Object, *, timeout_s: float = 90.0) -> Object:
         """The pod, once it has a node."""
         return self.api.wait(pod, "is bound", lambda found: found["spec"].get("nodeName"), timeout_s=timeout_s)
 
-    def unschedulable(self, pod: Object, why: str = "", *, timeout_s: float = 30.0) -> Object:
+    def unschedulable(self, pod: Object, why: str = "", *, timeout_s: float = 90.0) -> Object:
         """The pod, once kube-scheduler has given up on it for now and says `why`.
 
         A first try may have seen the nodes of the test before.
@@ -123,6 +131,16 @@ class World:
 
     def pods(self) -> list[Object]:
         return self.api.list("Pod", self.namespace)
+
+    def settled(self, pods: Sequence[Object], room: int, *, timeout_s: float = 60.0) -> list[Object]:
+        """The pods that are left over once `room` of these are bound."""
+        names = {pod["metadata"]["name"] for pod in pods}
+
+        def left() -> list[Object]:
+            return [p for p in self.pods() if p["metadata"]["name"] in names and not p["spec"].get("nodeName")]
+
+        wait_for(f"{room} pods bound", lambda: len(left()) <= len(pods) - room, timeout_s=timeout_s, pause_s=0.2)
+        return [{**pod, "apiVersion": "v1", "kind": "Pod"} for pod in left()]
 
     def holdings(self, key: str = "hami.io/vgpu-devices-allocated") -> dict[str, list[tuple[str, int, int]]]:
         """By node: (card, MiB, cores) of every share that this namespace's bound pods hold."""
@@ -140,10 +158,25 @@ class World:
             plugin.stop()
         path = f"/api/v1/namespaces/{self.namespace}/pods"
         self.api.call("DELETE", path, {"gracePeriodSeconds": 0})
-        wait_for("no pods left", lambda: not self.pods(), timeout_s=30)
+        wait_for("no pods left", lambda: not self.pods(), timeout_s=60)
         for node in self._nodes:
             self.api.delete(node)
         self.api.delete({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
+
+
+def _grant(api: Api, metadata: Object, rules: Sequence[Object], account: Mapping[str, str]) -> None:
+    """A ClusterRole for a service account."""
+    rbac = "rbac.authorization.k8s.io"
+    api.apply({"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules})
+    api.apply(
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", **metadata},
+            "subjects": [{"kind": "ServiceAccount", **account}],
+        }
+    )
 
 
 def shares(text: str) -> Sequence[tuple[str, int, int]]:
@@ -175,19 +208,7 @@ class DevicePlugin:
         account = {"name": name, "namespace": namespace}
         self._admin.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
         rules = [{"apiGroups": [""], "resources": ["pods", "nodes"], "verbs": ["get", "list", "patch"]}]
-        rbac = "rbac.authorization.k8s.io"
-        self._admin.apply(
-            {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
-        )
-        self._admin.apply(
-            {
-                "apiVersion": f"{rbac}/v1",
-                "kind": "ClusterRoleBinding",
-                "metadata": {"name": name},
-                "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": name},
-                "subjects": [{"kind": "ServiceAccount", **account}],
-            }
-        )
+        _grant(self._admin, {"name": name}, rules, account)
         return self._plane.token_of(namespace, name)
 
     def _run(self) -> None:

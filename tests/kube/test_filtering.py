@@ -106,6 +106,10 @@ async def test_the_scheduler_may_choose_among_all_that_fit() -> None:
     assert desk.cache.flights == {}
     scores = await desk.filtering.prioritize(ask(pod("a"), "n1", "n2"))
     assert [(each.host, each.score) for each in scores] == [("n1", 10), ("n2", 0)]  # binpack likes the fuller node
+    spread = pod("b")
+    spread["metadata"]["annotations"] = {"hami.io/node-scheduler-policy": "spread"}
+    scores = await desk.filtering.prioritize(ask(spread, "n1", "n2"))
+    assert [(each.host, each.score) for each in scores] == [("n1", 0), ("n2", 10)]
 
 
 @in_loop

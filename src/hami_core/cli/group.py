@@ -46,6 +46,7 @@ VERBS = {
     "scheduler": Verb("hami_core.cli.scheduler", "Serve the webhook and scheduler extender of a Kubernetes cluster."),
     "node-agent": Verb("hami_core.cli.node_agent", "Find a node's cards and give containers their shares."),
     "explain": Verb("hami_core.cli.explain", "Say why the cluster's scheduler decided as it did about a pod."),
+    "doctor": Verb("hami_core.cli.doctor", "Find what is wrong with a cluster's installation, and what to do."),
     "serve-fit": Verb("hami_core.cli.serve_fit", "Serve the fit engine to other programs over gRPC."),
     "conformance": Verb("hami_core.cli.conformance", "Hold a plugin to the rules that every plugin keeps."),
     "new-plugin": Verb("hami_core.cli.new_plugin", "Start a plugin: a package that passes its own tests."),

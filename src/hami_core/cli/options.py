@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hami_core.errors import shown
+from hami_core.errors import BadQuantity
 
 if TYPE_CHECKING:
     from hami_core.local.machine import Machine
     from hami_core.registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Seconds(click.ParamType[float]):
@@ -25,15 +23,12 @@ class Seconds(click.ParamType[float]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read it."""
-        import re
+        from hami_core.units import duration_s
 
-        text = str(value)
-        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-            return float(text)
-        parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text)
-        if not parts or "".join(number + unit for number, unit in parts) != text:
-            self.fail(f"{shown(text)} is no duration; write 5m, 28s or 1m30s", param, ctx)
-        return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+        try:
+            return duration_s(str(value), where="a duration")
+        except BadQuantity as err:
+            self.fail(str(err), param, ctx)
 
 
 def simulate_option(command: F) -> F:

@@ -97,11 +97,17 @@ def make_plan(pod: PodRequest, registry: Registry, rooms: Mapping[str, Room]) ->
         )
         for index, container in enumerate(pod.containers)
     )
+    policy = node_policy(pod, registry)
+    return Plan(pod=pod, steps=steps, node_policy=policy, families=tuple(loaded.values()), unknown=unknown)
+
+
+def node_policy(pod: PodRequest, registry: Registry) -> NodePolicy:
+    """The policy that orders the nodes for `pod`: the one it names, else the default."""
     policy = registry.policies.get((PolicyKind.NODE, pod.node_policy))
     if not isinstance(policy, NodePolicy):
         policy = registry.policies.get((PolicyKind.NODE, DEFAULT_NODE_POLICY), BINPACK_NODES)
         assert isinstance(policy, NodePolicy)
-    return Plan(pod=pod, steps=steps, node_policy=policy, families=tuple(loaded.values()), unknown=unknown)
+    return policy
 
 
 def _family_of(request: DeviceRequest) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from hami_core.errors import AdmissionRefused, BadQuantity, BadWire
+from hami_core.fit.plan import node_policy
 from hami_core.inventory import read_inventory
 from hami_core.kube.cache import Flight
 from hami_core.kube.decisions import Decisions, new_decision
@@ -118,7 +119,8 @@ class Filtering:
         if held is not None:
             return [HostPriority(host=name, score=TOP_SCORE * (name == held.placement.node)) for name in names]
         answers = await self._verdicts.of(self._cache.fleet.decide(request, names), names)
-        scores = {name: answer.verdict.score for name, answer in answers.items() if isinstance(answer.verdict, Fits)}
+        sign = -1 if node_policy(request, self._cache.registry).take == "lowest" else 1
+        scores = {n: sign * answer.verdict.score for n, answer in answers.items() if isinstance(answer.verdict, Fits)}
         low, high = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
         spread = high - low
         return [

@@ -173,6 +173,7 @@ class Reflector(Generic[T]):
         except ApiFailed as err:
             if err.status != _GONE:
                 raise
+            _log.info("the watch of %s has expired; reading it anew", self.path)
             self._version = ""
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as err:
             if not count:
