@@ -13,7 +13,10 @@ _BUILD = Path(__file__).with_name("build.sh")
 
 
 def built(module: Path, *tools: str) -> Path:
-    """The folder with the tools, or some of them, that a Go module names; the make targets build them before any deadline runs."""
+    """The folder with the tools, or some of them, that a Go module names.
+
+    The make targets build them before any deadline runs.
+    """
     if shutil.which("go") is None:
         pytest.exit("these tests build Kubernetes and what goes with it from source: install Go 1.26 or newer", 3)
     done = subprocess.run(
