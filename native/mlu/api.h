@@ -1,7 +1,8 @@
 /*
  * The functions of libcndrv (cn) and libcnrt (cnrt) that this library wraps or calls, with the types they need: facts
  * of the interface, read in public copies of its headers. Results are 32-bit, device addresses 64-bit. Not read in a
- * header: cnMemCreate, cnMemRelease, cnCtxGetDevice and cnrtGetDevice, which follow CUDA's shape here.
+ * header: cnMemCreate, cnMemRelease and cnrtGetDevice, which follow CUDA's shape here; and cnInvokeKernel, which two
+ * public interposers declare alike.
  */
 #ifndef HAMI_MLU_API_H
 #define HAMI_MLU_API_H
@@ -15,11 +16,16 @@ typedef int CNdev;
 typedef uint64_t CNaddr;
 typedef uint64_t cn_uint64_t;
 typedef uint64_t CNmemGenericAllocationHandle;
+typedef int KernelClass;
+typedef int CNqueueCaptureStatus;
 typedef struct CNqueue_st *CNqueue;
+typedef struct CNnotifier_st *CNnotifier;
+typedef struct CNkernel_st *CNkernel;
 typedef struct CNmemPool_st *CNmemoryPool;
 typedef struct CNmemAllocationProp_st CNmemAllocationProp;
 
 #define CN_SUCCESS 0
+#define CN_ERROR_NOT_READY 1
 #define CN_MEMORY_ERROR_OUT_OF_MEMORY 100100 /* cnrtErrorNoMem is the same number */
 #define CNRT_ERROR_NO_DEVICE 100004
 
@@ -55,10 +61,20 @@ CNresult cnMemGetNodeInfo(cn_uint64_t *free, cn_uint64_t *total, int node);
 CNresult cnGetExportFunction(const char *name, const void **fn);
 CNresult cnCtxGetDevice(CNdev *dev);
 
+CNresult cnInvokeKernel(CNkernel hkernel, unsigned int dimx, unsigned int dimy, unsigned int dimz, KernelClass c,
+                        unsigned int reserve, CNqueue hqueue, void **kernelParams, void **extra);
+CNresult cnCreateNotifier(CNnotifier *phnotifier, unsigned int flags);
+CNresult cnDestroyNotifier(CNnotifier hnotifier);
+CNresult cnPlaceNotifier(CNnotifier hnotifier, CNqueue hqueue);
+CNresult cnQueryNotifier(CNnotifier hnotifier);
+CNresult cnNotifierElapsedTime(float *pMilliseconds, CNnotifier hstart, CNnotifier hend);
+CNresult cnQueueIsCapturing(CNqueue hQueue, CNqueueCaptureStatus *pCaptureStatus);
+
 cnrtRet_t cnrtMalloc(void **pPtr, size_t bytes);
 cnrtRet_t cnrtFree(void *ptr);
 cnrtRet_t cnrtMemGetInfo(size_t *free, size_t *total);
 cnrtRet_t cnrtGetDevice(int *ordinal);
+cnrtRet_t cnrtSetDevice(int ordinal);
 
 #pragma GCC visibility pop
 

@@ -133,6 +133,22 @@ class NativeLibrary:
         """Call a function that a version may lack or refuse; whether it answered 0."""
         return self.has(function) and self.code(function, *arguments) == 0
 
+    def optional(self, function: str, *arguments: Any) -> int | None:
+        """Call a function that a version may lack; its code, or None where it is lacking."""
+        return self.code(function, *arguments) if self.has(function) else None
+
+    def text(self, function: str, *arguments: Any) -> bytes:
+        """Call a function that answers with a C string; empty where it answers NULL.
+
+        Raises:
+            FunctionMissing: the library does not have it.
+        """
+        self.need((function,))
+        # A prototype makes a function object of its own: the handle's is cached and answers with a C int.
+        typed = ctypes.CFUNCTYPE(ctypes.c_char_p)((function, self._handle))
+        answer: bytes | None = typed(*arguments)
+        return answer or b""
+
     def code(self, function: str, *arguments: Any) -> int:
         """Call a function; its code, whatever it is.
 

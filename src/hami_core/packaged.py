@@ -24,6 +24,13 @@ def package_of(loaded: LoadedFamily, registry: Registry) -> str:
     return str(getattr(module, "__name__", "")).partition(".")[0]
 
 
+def machines_in(package: str) -> list[Path]:
+    """The machine files that `package` ships in its folder ``machines``, by name."""
+    # Through the loader, never by a folder's path: an editable install's package lies in two folders.
+    inside = resources.files(package).joinpath("machines").iterdir()
+    return sorted(Path(str(file)) for file in inside if file.name.endswith(".json"))
+
+
 def packaged(package: str, relative: str, environ: Mapping[str, str] | None = None) -> Path:
     """The path of a file or folder inside `package`.
 

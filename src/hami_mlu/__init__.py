@@ -9,19 +9,21 @@ Facts: wire contract sections 1.1, 1.5 and 4.2; Cambricon/cambricon-k8s-device-p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from hami_core.family import Family, NodeLock, RegisterForm, SelectorKeys, Units, WireNames
+from hami_core.family import Family, Isolation, NodeLock, RegisterForm, SelectorKeys, Units, WireNames
 from hami_core.hookspecs import hookimpl
 from hami_core.model import Device, Placement, PodRequest
+from hami_core.packaged import machines_in
 from hami_core.wire.capacity import capacity_codec
 from hami_core.wire.device_config import ConfigSections, Name, ResourceNames
 
 if TYPE_CHECKING:
-    from hami_core.behaviour import NodeCodec, PlacementWriter
+    from hami_core.behaviour import Allocator, NodeCodec, PlacementWriter, Probe
     from hami_core.objects import NodeFacts
 
 VENDOR = "mlu"
@@ -41,6 +43,12 @@ SELECTORS = SelectorKeys(
     deny_uuids="cambricon.com/nouse-gpuuuid",
 )
 UNITS = Units(memory_unit_mib=_UNIT_MIB, default_cores=100)
+ISOLATION = Isolation(
+    library="lib/libhami_mlu.so",
+    simulator_dir="lib/fake/mlu",
+    visible_env="MLU_VISIBLE_DEVICES",
+    runtime_env="CAMBRICON_VISIBLE_DEVICES",
+)
 
 
 class CambriconConfig(ResourceNames, frozen=True, kw_only=True):
@@ -63,8 +71,25 @@ def hami_families(config: ConfigSections) -> tuple[Family, ...]:
             units=UNITS,
             wire=WIRE,
             selectors=SELECTORS,
+            isolation=ISOLATION,
         ),
     )
+
+
+@hookimpl
+def hami_machines() -> Iterable[Path]:
+    """The machine files of this package."""
+    return machines_in(__name__)
+
+
+@hookimpl
+def hami_probe(vendor: str) -> Probe | None:
+    """CNDEV, in a child process."""
+    if vendor != VENDOR:
+        return None
+    from hami_mlu.probe import probe  # noqa: PLC0415 - a scheduler loads this plugin without a driver
+
+    return probe
 
 
 @hookimpl

@@ -10,12 +10,12 @@ request), `mig` (profiles), `topology` (pairs of cards), `probe` (NVML), `alloca
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
 
 from hami_core.behaviour import Admitter, Allocator, FitBehaviour, NodeCodec, PlacementWriter, Probe, Watch
 from hami_core.family import Family, Isolation, Resources, SelectorKeys, Units, WireNames
 from hami_core.hookspecs import hookimpl
+from hami_core.packaged import machines_in
 from hami_core.wire.device_config import ConfigSections
 from hami_nvidia.config import NvidiaConfig, read_config, settings_of
 
@@ -78,9 +78,7 @@ def _family(settings: NvidiaConfig) -> Family:
 @hookimpl
 def hami_machines() -> Iterable[Path]:
     """The machine files of this package."""
-    # Through the loader, never by a folder's path: an editable install's package lies in two folders.
-    inside = files(__name__).joinpath("machines").iterdir()
-    return sorted(Path(str(file)) for file in inside if file.name.endswith(".json"))
+    return machines_in(__name__)
 
 
 @hookimpl

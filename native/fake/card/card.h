@@ -16,6 +16,8 @@
 CARD_CONTROL uint64_t fake_used_bytes(void);   /* of the current card, by everybody */
 CARD_CONTROL void fake_refuse_next(int count); /* that many allocations fail though there is room */
 CARD_CONTROL uint64_t fake_busy_ns(void);      /* device time of all launches of this process so far */
+CARD_CONTROL bool fake_use(int ordinal);       /* card_use and card_current for a runtime over another library */
+CARD_CONTROL int fake_current(void);
 
 /* Each double says whose it is, and which variable chooses and orders cards by index or uuid. */
 extern const char card_vendor[];

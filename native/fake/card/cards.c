@@ -89,6 +89,9 @@ bool card_use(int ordinal) {
 
 int card_current(void) { return current; }
 
+bool fake_use(int ordinal) { return card_use(ordinal); }
+int fake_current(void) { return card_current(); }
+
 uint64_t card_bytes(void) {
   int device = cards_device();
   return device < 0 ? 0 : host.machine->units[device].memory_bytes;

@@ -21,9 +21,21 @@ static CNresult take(CNaddr *out, uint64_t bytes) {
 
 static CNresult give(CNaddr address) { return card_give(address) ? CN_SUCCESS : INVALID; }
 
+static CNresult invoke(CNkernel kernel, CNqueue queue) {
+  if (kernel == NULL) {
+    return INVALID;
+  }
+  card_launch(queue, kernel);
+  return CN_SUCCESS;
+}
+
 static CNresult table_malloc(CNaddr *out, cn_uint64_t bytes) { return take(out, bytes); }
 static CNresult table_free(CNaddr address) { return give(address); }
 static CNresult table_info(cn_uint64_t *free, cn_uint64_t *total) { return cnMemGetInfo(free, total); }
+static CNresult table_invoke(CNkernel hkernel, unsigned int dimx, unsigned int dimy, unsigned int dimz, KernelClass c,
+                             unsigned int reserve, CNqueue hqueue, void **kernelParams, void **extra) {
+  return cnInvokeKernel(hkernel, dimx, dimy, dimz, c, reserve, hqueue, kernelParams, extra);
+}
 
 CNresult cnMalloc(CNaddr *pmluAddr, cn_uint64_t bytes) { return take(pmluAddr, bytes); }
 CNresult cnZmalloc(CNaddr *pmluAddr, cn_uint64_t bytes) { return cnMalloc(pmluAddr, bytes); }
@@ -78,6 +90,38 @@ CNresult cnCtxGetDevice(CNdev *dev) {
   return CN_SUCCESS;
 }
 
+CNresult cnInvokeKernel(CNkernel hkernel, unsigned int dimx, unsigned int dimy, unsigned int dimz, KernelClass c,
+                        unsigned int reserve, CNqueue hqueue, void **kernelParams, void **extra) {
+  UNUSED(dimx), UNUSED(dimy), UNUSED(dimz), UNUSED(c), UNUSED(reserve), UNUSED(kernelParams);
+  /* Arguments on the stack arrive too, or the caller's and the wrapper's ideas of the ABI differ. */
+  return extra == NULL ? invoke(hkernel, hqueue) : INVALID;
+}
+
+CNresult cnCreateNotifier(CNnotifier *phnotifier, unsigned int flags) {
+  UNUSED(flags);
+  *phnotifier = card_event_create();
+  return *phnotifier == NULL ? INVALID : CN_SUCCESS;
+}
+
+CNresult cnDestroyNotifier(CNnotifier hnotifier) {
+  card_event_destroy(hnotifier);
+  return CN_SUCCESS;
+}
+
+CNresult cnPlaceNotifier(CNnotifier hnotifier, CNqueue hqueue) {
+  card_event_record(hnotifier, hqueue);
+  return CN_SUCCESS;
+}
+
+CNresult cnQueryNotifier(CNnotifier hnotifier) {
+  return card_event_reached(hnotifier) ? CN_SUCCESS : CN_ERROR_NOT_READY;
+}
+
+CNresult cnNotifierElapsedTime(float *pMilliseconds, CNnotifier hstart, CNnotifier hend) {
+  *pMilliseconds = (float)card_event_between_ns(hstart, hend) / 1e6F;
+  return CN_SUCCESS;
+}
+
 CNresult cnGetExportFunction(const char *name, const void **fn) {
   static const struct {
     const char *name;
@@ -85,6 +129,7 @@ CNresult cnGetExportFunction(const char *name, const void **fn) {
   } table[] = {{"cnMalloc", (const void *)table_malloc},
                {"cnFree", (const void *)table_free},
                {"cnMemGetInfo", (const void *)table_info},
+               {"cnInvokeKernel", (const void *)table_invoke},
                {"cnCtxGetDevice", (const void *)cnCtxGetDevice}};
   for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
     if (strcmp(table[i].name, name) == 0) {

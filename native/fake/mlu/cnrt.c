@@ -1,5 +1,6 @@
 /* A test double of libcnrt: reaches the driver through cnGetExportFunction alone. */
 #include "api.h"
+#include "fake/card/card.h"
 
 typedef CNresult (*malloc_function)(CNaddr *, cn_uint64_t);
 typedef CNresult (*free_function)(CNaddr);
@@ -26,9 +27,11 @@ cnrtRet_t cnrtMemGetInfo(size_t *free, size_t *total) {
 }
 
 cnrtRet_t cnrtGetDevice(int *ordinal) {
-  *ordinal = 0;
+  *ordinal = fake_current();
   return CN_SUCCESS;
 }
+
+cnrtRet_t cnrtSetDevice(int ordinal) { return fake_use(ordinal) ? CN_SUCCESS : CNRT_ERROR_NO_DEVICE; }
 
 /* Not wrapped, and allocates: an operator library's way into the runtime. */
 __attribute__((visibility("default"))) cnrtRet_t cnrtFakeWorkspace(void **pPtr, size_t bytes);

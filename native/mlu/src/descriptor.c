@@ -5,6 +5,7 @@
 
 #include "hami_table.h"
 #include "interpose/environment.h"
+#include "interpose/timer.h"
 
 /* The second name was seen in one project only. */
 static const char *const driver[] = {"libcndrv.so", "libcndrv.so.2", NULL};
@@ -17,6 +18,8 @@ const struct hami_vendor hami_vendor = {
     .prefixes = prefixes,
     .environment = &hami_common_environment,
     .order = "MLU_VISIBLE_DEVICES",
+    .timer = &hami_timer,
     .function_count = HAMI_FUNCTION_COUNT,
     .hook_count = HAMI_HOOK_COUNT,
+    .after_fork_in_child = hami_launches_after_fork_in_child,
 };
