@@ -68,6 +68,7 @@ CNresult cnDestroyNotifier(CNnotifier hnotifier);
 CNresult cnPlaceNotifier(CNnotifier hnotifier, CNqueue hqueue);
 CNresult cnQueryNotifier(CNnotifier hnotifier);
 CNresult cnNotifierElapsedTime(float *pMilliseconds, CNnotifier hstart, CNnotifier hend);
+CNresult cnQueueSync(CNqueue hqueue);
 CNresult cnQueueIsCapturing(CNqueue hQueue, CNqueueCaptureStatus *pCaptureStatus);
 
 cnrtRet_t cnrtMalloc(void **pPtr, size_t bytes);

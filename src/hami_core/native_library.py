@@ -7,6 +7,7 @@ here are the faults that a library reports in words, or by not being what was lo
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -170,6 +171,6 @@ def _load(name: str, meanings: Mapping[int, str] | None) -> NativeLibrary:
         return NativeLibrary(ctypes.CDLL(name), name=Path(name).name, meanings=meanings)
     except OSError as err:
         # The loader says the same of a library that is not there and of one that needs a library that is not there.
-        if str(err).startswith(f"{name}: cannot open shared object file: No such file"):
+        if err.errno == errno.ENOENT or str(err).startswith(f"{name}: cannot open shared object file: No such file"):
             raise LibraryMissing(str(err)) from err
         raise ProbeFailed(f"{name} cannot be loaded: {err}") from err

@@ -1,10 +1,11 @@
 """Cambricon MLU.
 
-What differs from other vendors: cards register nothing and are derived from the node's capacity; memory is asked for
-in pieces of 256 MiB; a request without cores takes the whole card; Cambricon's own device plugin (mode dynamic-smlu)
-makes the hardware instance from two pod annotations, and serialises binds by a lock annotation of its own.
+What differs from other vendors: where no node agent registers cards, they are derived from the node's capacity; memory
+is asked for in pieces of 256 MiB; a request without cores takes the whole card; Cambricon's own device plugin, in its
+mode dynamic-smlu, makes hardware instances from two pod annotations, and serialises binds by a lock of its own.
 
 Facts: wire contract sections 1.1, 1.5 and 4.2; Cambricon/cambricon-k8s-device-plugin, pkg/nodeLabel (model label).
+Modules: `probe` (CNDEV), `profile` (Cambricon's word for a share), `allocate` (what a container gets).
 """
 
 from __future__ import annotations
@@ -15,22 +16,24 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from hami_core.family import Family, Isolation, NodeLock, RegisterForm, SelectorKeys, Units, WireNames
+from hami_core.family import Family, Isolation, NodeLock, RegisterForm, SelectorKeys, Units, VisibleForm, WireNames
 from hami_core.hookspecs import hookimpl
 from hami_core.model import Device, Placement, PodRequest
 from hami_core.packaged import machines_in
 from hami_core.wire.capacity import capacity_codec
 from hami_core.wire.device_config import ConfigSections, Name, ResourceNames
+from hami_core.wire.register import RegisterCodec
+from hami_mlu.profile import ASSIGNED, PIECE_MIB, PROFILE, instance_profile
 
 if TYPE_CHECKING:
     from hami_core.behaviour import Allocator, NodeCodec, PlacementWriter, Probe
     from hami_core.objects import NodeFacts
 
 VENDOR = "mlu"
-_UNIT_MIB = 256  # the device plugin's min-dsmlu-unit
 _MODEL_LABEL = "Model"  # written by the device plugin: the model of the node's first card, such as "MLU370-X8"
 
 WIRE = WireNames(
+    register="hami.io/node-mlu-register",  # the node agent's: HAMi knows the cards by capacity alone
     register_form=RegisterForm.CAPACITY,
     to_allocate="hami.io/cambricon-mlu-devices-to-allocate",
     allocated="hami.io/cambricon-mlu-devices-allocated",
@@ -42,11 +45,12 @@ SELECTORS = SelectorKeys(
     allow_uuids="cambricon.com/use-gpuuuid",
     deny_uuids="cambricon.com/nouse-gpuuuid",
 )
-UNITS = Units(memory_unit_mib=_UNIT_MIB, default_cores=100)
+UNITS = Units(memory_unit_mib=PIECE_MIB, default_cores=100)
 ISOLATION = Isolation(
     library="lib/libhami_mlu.so",
     simulator_dir="lib/fake/mlu",
     visible_env="MLU_VISIBLE_DEVICES",
+    visible_form=VisibleForm.INDEX,
     runtime_env="CAMBRICON_VISIBLE_DEVICES",
 )
 
@@ -94,14 +98,23 @@ def hami_probe(vendor: str) -> Probe | None:
 
 @hookimpl
 def hami_node_codec(family: Family) -> NodeCodec:
-    """Cards from capacity, with the model from the device plugin's label."""
-    return LabelledCapacity(cards=capacity_codec(family, id_stem="cambricon-mlu"))
+    """What the node agent registered; else cards from capacity, with the model from the device plugin's label."""
+    by_capacity = LabelledCapacity(cards=capacity_codec(family, id_stem="cambricon-mlu"))
+    return RegisterCodec(family, otherwise=by_capacity)
 
 
 @hookimpl
 def hami_place(family: Family) -> PlacementWriter:
     """The annotations that Cambricon's device plugin makes an instance from."""
     return InstanceProfile(family=family)
+
+
+@hookimpl
+def hami_allocate(family: Family) -> Allocator:
+    """The device nodes and mounts that give a container its share."""
+    from hami_mlu.allocate import allocate  # noqa: PLC0415 - only the node and `hami run` allocate
+
+    return allocate
 
 
 @attrs.frozen(kw_only=True)
@@ -132,8 +145,4 @@ class InstanceProfile:
         first = next((shares[0] for shares in placement.shares_of(self.family.name) if shares), None)
         if first is None:
             return {}
-        slot = devices[first.uuid].index
-        return {
-            "CAMBRICON_DSMLU_PROFILE": f"{slot}_{first.core_units}_{first.memory_mib // _UNIT_MIB}",
-            "CAMBRICON_DSMLU_ASSIGNED": "false",
-        }
+        return {PROFILE: instance_profile(first, devices[first.uuid].index), ASSIGNED: "false"}

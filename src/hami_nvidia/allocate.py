@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import attrs
 
-from hami_core.behaviour import AllocationContext, ContainerEdits, Mount
+from hami_core.behaviour import AllocationContext, ContainerEdits
 from hami_core.family import Family
+from hami_core.isolation.edits import library_env, library_mounts
 from hami_nvidia.config import settings_of
-
-LIMITS_IN_CONTAINER = "/run/hami/limits"  # where the library looks when its environment was taken away
 
 
 @attrs.frozen
@@ -26,7 +25,7 @@ class NvidiaAllocate:
         env = {
             isolation.visible_env: uuids,
             isolation.runtime_env or isolation.visible_env: uuids,
-            "HAMI_LIMITS_FILE": str(context.limits_file),
+            **library_env(context),
             "CUDA_DEVICE_MEMORY_SHARED_CACHE": str(context.region_file),
         }
         for position, share in enumerate(context.shares):
@@ -47,15 +46,4 @@ class NvidiaAllocate:
             level = settings.lib_cuda_log_level
         if level is not None:
             env["LIBCUDA_LOG_LEVEL"] = str(level)
-        return ContainerEdits(env=env, mounts=self._mounts(context))
-
-    def _mounts(self, context: AllocationContext) -> tuple[Mount, ...]:
-        """Files at their own paths, so that the environment is right in a container and in a local process alike."""
-        limits, region = str(context.limits_file), str(context.region_file)
-        mounts = (
-            Mount(host_path=limits, container_path=limits),
-            Mount(host_path=limits, container_path=LIMITS_IN_CONTAINER),
-            Mount(host_path=region, container_path=region, read_only=False),
-        )
-        library = context.settings.get("library")
-        return mounts if library is None else (*mounts, Mount(host_path=str(library), container_path=str(library)))
+        return ContainerEdits(env=env, mounts=library_mounts(context))

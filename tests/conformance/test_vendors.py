@@ -49,7 +49,7 @@ class TestIluvatar(PluginConformance):
 
 class TestMlu(PluginConformance):
     plugin = hami_mlu
-    machine = MACHINES / "mlu370x2.json"
+    machine = ROOT / "src" / "hami_mlu" / "machines" / "mlu370x4.json"
     examples = ROOT / "examples" / "mlu"
     docs = PAGE
 

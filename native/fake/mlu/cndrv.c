@@ -117,6 +117,11 @@ CNresult cnQueryNotifier(CNnotifier hnotifier) {
   return card_event_reached(hnotifier) ? CN_SUCCESS : CN_ERROR_NOT_READY;
 }
 
+CNresult cnQueueSync(CNqueue hqueue) {
+  card_synchronise(hqueue);
+  return CN_SUCCESS;
+}
+
 CNresult cnNotifierElapsedTime(float *pMilliseconds, CNnotifier hstart, CNnotifier hend) {
   *pMilliseconds = (float)card_event_between_ns(hstart, hend) / 1e6F;
   return CN_SUCCESS;

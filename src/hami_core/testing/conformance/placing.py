@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from hami_core.behaviour import AllocationContext, ContainerEdits
+from hami_core.family import VisibleForm
 from hami_core.fit import Fleet
 from hami_core.inventory import read_holding
 from hami_core.model import Device, DeviceShare, Placement, PodRequest
@@ -115,14 +116,18 @@ def a_container_sees_its_cards_and_no_others(subject: Subject) -> None:
         edits = _edits(subject, loaded, count=2)
         if edits is None or isolation is None:
             continue
-        seen = edits.env.get(isolation.visible_env, "")
+        # Numbers mean something only to the container runtime: inside, the cards are numbered anew.
+        numbered = isolation.visible_form is VisibleForm.INDEX
+        variable = isolation.runtime_env if numbered else isolation.visible_env
+        if variable is None:
+            continue
         cards = subject.cards(loaded)
-        uuids = [card.uuid for card in cards[:2]]
-        places = [seen.find(uuid) for uuid in uuids]
-        found = f"{isolation.visible_env} is {seen!r} for the cards {uuids}"
-        require(-1 not in places and places == sorted(places), found, "List context.shares in their order.")
-        strangers = [card.uuid for card in cards[2:] if card.uuid in seen.split(",")]
-        require(not strangers, found, "List the container's own cards only.")
+        names = [str(card.index) if numbered else card.uuid for card in cards]
+        listed = edits.env.get(variable, "").split(",")
+        found = f"{variable} is {','.join(listed)!r} for the cards {names[:2]}"
+        own = [name for name in listed if name in names[:2]]
+        require(own == names[:2], found, "List context.shares in their order.")
+        require(not set(listed) & set(names[2:]), found, "List the container's own cards only.")
 
 
 def _edits(subject: Subject, loaded: LoadedFamily, *, count: int) -> ContainerEdits | None:
