@@ -75,6 +75,11 @@ def findings(results: dict[str, dict[str, float]]) -> list[str]:
         for name, budget in BUDGETS_NS.items()
         if limited[name] - bare[name] > budget
     ]
+    held = results["memory and core limit"]["launch_ns"] - bare["launch_ns"]
+    if held > BUDGETS_NS["launch_ns"]:
+        found.append(
+            f"launch_ns under a core limit: {held:.0f} ns over the bare double, budget {BUDGETS_NS['launch_ns']}"
+        )
     growth = limited["free_ns_1000000_live"] / limited["free_ns_1000_live"]
     bare_growth = bare["free_ns_1000000_live"] / bare["free_ns_1000_live"]
     if growth > FREE_GROWTH * max(1.0, bare_growth):

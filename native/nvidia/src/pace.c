@@ -1,5 +1,6 @@
 #include "pace.h"
 
+#include "advance.h"
 #include "books.h"
 #include "capture.h"
 #include "core/core.h"
@@ -113,19 +114,40 @@ static void begin_limited(struct hami_pace *pace, CUcontext context, CUstream st
   hami_neighbours_watch(pace->device);
   pace->limited = true;
   uint64_t expected_ns = estimate(pace->device, pace->key);
+  uint32_t launches = hami_advance_launches(expected_ns);
   /* The first launch of the container has the device to itself: the core lets the others wait for what it tells. */
   bool nothing_known = hami_core_typical_ns(pace->device) == 0;
-  pace->charged_ns = hami_core_admit(pace->device, expected_ns);
+  uint64_t charged_ns = hami_core_admit(pace->device, expected_ns * launches);
+  pace->charged_ns = charged_ns / launches;
+  hami_advance_renew(pace->device, charged_ns - pace->charged_ns);
   pace->alone = nothing_known && hami_core_typical_ns(pace->device) == 0;
-  if (hami_estimates_wanted(pace->key)) {
+  if (pace->measure) {
     pace->probe = hami_probes_start(context, stream, per_thread);
   }
+}
+
+/* A launch that is not measured, out of what its thread was given in advance. */
+static bool begin_advanced(struct hami_pace *pace, CUstream stream, bool per_thread) {
+  uint64_t expected_ns = hami_estimates_get(pace->key, hami_neighbours_contend(pace->device));
+  if (pace->measure || !hami_advance_take(pace->device, expected_ns)) {
+    return false;
+  }
+  if (hami_capture_active(stream, per_thread)) {
+    hami_advance_end(expected_ns, false);
+    return false;
+  }
+  pace->taken_ns = expected_ns;
+  return true;
 }
 
 void hami_pace_begin(struct hami_pace *pace, uint64_t key, CUstream stream, bool per_thread) {
   CUcontext context = NULL;
   *pace = (struct hami_pace){.device = hami_devices_current(&context), .weight = 1, .key = key};
   if (pace->device == HAMI_NO_DEVICE) {
+    return;
+  }
+  pace->measure = hami_estimates_wanted(key);
+  if (begin_advanced(pace, stream, per_thread)) {
     return;
   }
   if (hami_core_paces(pace->device)) {
@@ -137,6 +159,10 @@ void hami_pace_begin(struct hami_pace *pace, uint64_t key, CUstream stream, bool
 
 void hami_pace_end(struct hami_pace *pace, CUresult result) {
   if (pace->device == HAMI_NO_DEVICE) {
+    return;
+  }
+  if (pace->taken_ns != 0) {
+    hami_advance_end(pace->taken_ns, result == CUDA_SUCCESS);
     return;
   }
   if (result != CUDA_SUCCESS) {
@@ -160,6 +186,7 @@ void hami_pace_end(struct hami_pace *pace, CUresult result) {
 
 void hami_pace_after_fork_in_child(void) {
   __atomic_store_n(&anything_known, 0, __ATOMIC_RELAXED);
+  hami_advance_after_fork_in_child();
   hami_probes_after_fork_in_child();
   hami_neighbours_after_fork_in_child();
 }

@@ -18,10 +18,12 @@ struct hami_probe;
 struct hami_pace {
   int device; /* HAMI_NO_DEVICE: nothing to settle */
   bool limited;
+  bool measure;        /* this one is to tell how long its kind takes */
   bool alone;          /* it was its turn, and earlier work of the container is over */
   unsigned int weight; /* launches the measurement stands for */
   uint64_t key;
   uint64_t charged_ns;
+  uint64_t taken_ns;        /* from what the thread was given in advance, see advance.h; 0: nothing */
   struct hami_probe *probe; /* NULL: not measured */
 };
 
