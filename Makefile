@@ -69,7 +69,7 @@ check: sync ## Format, lint, types, import contracts, the docs site, C format, s
 	$(VENV)/mypy
 	$(VENV)/lint-imports
 	NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs build --quiet
-	$(VENV)/clang-format --dry-run --Werror $$(git ls-files 'native/*.c' 'native/*.h')
+	$(VENV)/clang-format --dry-run --Werror $$(git ls-files 'native/*.c' 'native/*.h' 'examples/*.c' 'examples/*.h')
 	$(VENV)/codespell $$(git ls-files '*.py' '*.md' '*.c' '*.h' '*.toml' '*.yaml' Makefile)
 
 proto: $(if $(findstring .boot,$(UV)),$(BOOT)/uv) ## Generate the services' code from proto/ (with Go there, the Go example's too)
@@ -90,7 +90,7 @@ docs: sync ## Write the pages that are made from the code
 format: sync ## Apply the formatters
 	$(VENV)/ruff format .
 	$(VENV)/ruff check --fix .
-	$(VENV)/clang-format -i $$(git ls-files 'native/*.c' 'native/*.h')
+	$(VENV)/clang-format -i $$(git ls-files 'native/*.c' 'native/*.h' 'examples/*.c' 'examples/*.h')
 
 clean: ## Remove what builds leave behind (not the uv cache)
 	rm -rf build .venv .boot dist

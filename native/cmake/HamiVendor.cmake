@@ -1,27 +1,43 @@
-# hami_add_vendor(VENDOR): libhami_<vendor>.so of a vendor whose folder has api.h, table.def and src/*.c.
-function(hami_add_vendor vendor)
-  set(generated "${CMAKE_CURRENT_BINARY_DIR}/generated")
+# hami_add_isolation_library(NAME API api.h TABLE table.def SOURCES src/descriptor.c ... [INCLUDE folders ...]):
+# lib<NAME>.so, installed into the package's lib/: wrappers of the functions of a table, with the prototypes of api.h, and
+# the vendor's own sources, one of which defines `hami_vendor` (interpose/vendor.h).
+function(hami_add_isolation_library target)
+  cmake_parse_arguments(arg "" "API;TABLE" "SOURCES;INCLUDE" ${ARGN})
+  foreach(name API TABLE SOURCES)
+    if(NOT arg_${name})
+      message(FATAL_ERROR "hami_add_isolation_library(${target}): ${name} is missing; see docs/plugins/native.md")
+    endif()
+  endforeach()
+  get_filename_component(api "${arg_API}" ABSOLUTE)
+  get_filename_component(table "${arg_TABLE}" ABSOLUTE)
+  get_filename_component(api_folder "${api}" DIRECTORY)
+  set(generated "${CMAKE_CURRENT_BINARY_DIR}/generated/${target}")
   set(outputs hami_table.c hami_table.h exports.map exports.txt)
   list(TRANSFORM outputs PREPEND "${generated}/")
+  set(generator "${HAMI_NATIVE_ROOT}/interpose/gen/generate.py")
   add_custom_command(
     OUTPUT ${outputs}
-    COMMAND ${Python3_EXECUTABLE} "${CMAKE_SOURCE_DIR}/interpose/gen/generate.py"
-            --api "${CMAKE_CURRENT_SOURCE_DIR}/api.h" --table "${CMAKE_CURRENT_SOURCE_DIR}/table.def" --out "${generated}"
+    COMMAND ${Python3_EXECUTABLE} "${generator}" --api "${api}" --table "${table}" --out "${generated}"
     # The generator leaves an unchanged file alone.
     COMMAND ${CMAKE_COMMAND} -E touch ${outputs}
-    DEPENDS "${CMAKE_SOURCE_DIR}/interpose/gen/generate.py" api.h table.def
+    DEPENDS "${generator}" "${api}" "${table}"
     VERBATIM)
-  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/src/*.c")
-  hami_add_preload(hami_${vendor}
+  hami_add_preload(${target}
     EXPORTS "${generated}/exports.map"
-    SOURCES ${sources} ${outputs} "${HAMI_INTERPOSE_EXPORTED}")
-  target_include_directories(hami_${vendor} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}/src"
-                             "${generated}")
+    SOURCES ${arg_SOURCES} ${outputs} "${HAMI_INTERPOSE_EXPORTED}")
+  target_include_directories(${target} PRIVATE "${api_folder}" ${arg_INCLUDE} "${generated}")
   if(HAMI_TESTS AND NOT HAMI_SANITIZE)
-    add_test(NAME hami_${vendor}.exports_its_table
-      COMMAND ${Python3_EXECUTABLE} "${CMAKE_SOURCE_DIR}/cmake/check_exports.py" "$<TARGET_FILE:hami_${vendor}>"
+    add_test(NAME ${target}.exports_its_table
+      COMMAND ${Python3_EXECUTABLE} "${HAMI_NATIVE_ROOT}/cmake/check_exports.py" "$<TARGET_FILE:${target}>"
               "${generated}/exports.txt")
   endif()
+endfunction()
+
+# hami_add_vendor(VENDOR): libhami_<vendor>.so of a vendor whose folder has api.h, table.def and src/*.c.
+function(hami_add_vendor vendor)
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/src/*.c")
+  hami_add_isolation_library(hami_${vendor} API api.h TABLE table.def SOURCES ${sources}
+                             INCLUDE "${CMAKE_CURRENT_SOURCE_DIR}/src")
 endfunction()
 
 # hami_add_vendor_fake(VENDOR TARGET FILE libx.so SOURCES ... [EXPORTS map] [LINK ...]): a test double of one of a
@@ -32,7 +48,7 @@ function(hami_add_vendor_fake vendor target)
   add_library(${target} SHARED ${arg_SOURCES})
   hami_set_flags(${target})
   target_link_libraries(${target} PRIVATE ${arg_LINK} pthread)
-  target_include_directories(${target} PRIVATE "${CMAKE_SOURCE_DIR}/${vendor}")
+  target_include_directories(${target} PRIVATE "${HAMI_NATIVE_ROOT}/${vendor}")
   string(REGEX MATCH "^lib(.*)(\\.so.*)$" matched "${arg_FILE}")
   set_target_properties(${target} PROPERTIES
     OUTPUT_NAME "${CMAKE_MATCH_1}" SUFFIX "${CMAKE_MATCH_2}" NO_SONAME ON INSTALL_RPATH "$ORIGIN"
@@ -53,7 +69,7 @@ endfunction()
 function(hami_add_vendor_test vendor name)
   cmake_parse_arguments(arg "" "PROGRAM" "ARGS;RUN" ${ARGN})
   add_test(NAME ${vendor}.${name}
-    COMMAND ${Python3_EXECUTABLE} "${CMAKE_SOURCE_DIR}/tests/interpose/run.py"
+    COMMAND ${Python3_EXECUTABLE} "${HAMI_NATIVE_ROOT}/tests/interpose/run.py"
             --library "$<TARGET_FILE:hami_${vendor}>" --fakes "${HAMI_FAKE_OUTPUT_DIRECTORY}/${vendor}" ${arg_RUN}
             -- "$<TARGET_FILE:${arg_PROGRAM}>" ${arg_ARGS})
   set_tests_properties(${vendor}.${name} PROPERTIES TIMEOUT 120)

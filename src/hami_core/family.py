@@ -116,6 +116,7 @@ class Isolation:
 
     library: str = attrs.field(validator=text)  # "lib/libhami_nvidia.so"
     simulator_dir: str | None = None  # "lib/fake": driver test doubles, for --simulate
+    simulated_probe: bool = True  # whether the doubles answer the vendor's probe; else the machine file does
     visible_env: str = attrs.field(validator=text)  # "CUDA_VISIBLE_DEVICES"
     visible_form: VisibleForm = VisibleForm.UUID
     runtime_env: str | None = None  # "NVIDIA_VISIBLE_DEVICES": what the container runtime reads

@@ -124,7 +124,21 @@ def _outside(_words: list[str]) -> None:
     pass
 
 
-OUTSIDE = ("cd", "curl", "docker", "git", "grep", "install", "nvitop", "pip", "protoc", "source", "sudo")
+OUTSIDE = (
+    "cd",
+    "cmake",
+    "ctest",
+    "curl",
+    "docker",
+    "git",
+    "grep",
+    "install",
+    "nvitop",
+    "pip",
+    "protoc",
+    "source",
+    "sudo",
+)
 """Not ours: need root, a registry, a container engine, or the reader's shell."""
 
 
@@ -134,6 +148,21 @@ KNOWN: dict[str, Callable[[list[str]], None]] = {
     "kubectl": _kubectl,
     "make": _make,
     **dict.fromkeys(
-        ("cd", "curl", "docker", "git", "grep", "install", "nvitop", "pip", "protoc", "source", "sudo"), _outside
+        (
+            "cd",
+            "cmake",
+            "ctest",
+            "curl",
+            "docker",
+            "git",
+            "grep",
+            "install",
+            "nvitop",
+            "pip",
+            "protoc",
+            "source",
+            "sudo",
+        ),
+        _outside,
     ),
 }

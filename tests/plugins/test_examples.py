@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import tomllib
@@ -50,9 +51,12 @@ def test_there_are_the_examples_that_the_pages_speak_of() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
-def test_its_own_tests_pass(package: Path) -> None:
+def test_its_own_tests_pass(package: Path, request: pytest.FixtureRequest) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, cwd=package, timeout=240)
+    environ = dict(os.environ)
+    if (package / "native").is_dir():
+        environ["HAMI_NATIVE_DIR"] = str(request.getfixturevalue("acme") / "hami_acme")
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, cwd=package, timeout=240, env=environ)
     assert ended.returncode == 0, ended.stdout
     assert " passed" in ended.stdout
 

@@ -109,9 +109,11 @@ def families_of(registry: Registry, vendor: str | None) -> tuple[LoadedFamily, .
 
 
 def has_doubles(registry: Registry, vendor: str | None) -> bool:
-    """Whether a vendor's package brings driver doubles, which stand in for the driver of a simulated machine."""
+    """Whether a vendor's package brings doubles that answer its probe in the place of a simulated machine's driver."""
     isolations = [loaded.family.isolation for loaded in families_of(registry, vendor)]
-    return any(isolation is not None and isolation.simulator_dir for isolation in isolations)
+    return any(
+        isolation is not None and isolation.simulator_dir and isolation.simulated_probe for isolation in isolations
+    )
 
 
 def known_machines() -> tuple[Machine, ...]:

@@ -4,7 +4,8 @@ What differs from other vendors: a card is cut into fixed templates, so admissio
 in a form of Acme's own; eight cards form a ring, and cards of one container want to be neighbours on it.
 
 Modules: `templates` (admission), `register` (the node's annotation), `ring` (choice of cards), `container` (what a
-container needs), `probe` (the only one that touches the driver).
+container needs), `probe` (the only one that touches the driver). `native/` builds the library that holds a process to its
+share, and a double of the driver to try it on.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from pathlib import Path
 
 from hami_core import hookimpl
 from hami_core.behaviour import Admitter, Allocator, FitBehaviour, NodeCodec, PlacementWriter, Probe
-from hami_core.family import Family, Resources, SelectorKeys, Template, Units, WireNames
+from hami_core.family import Family, Isolation, Resources, SelectorKeys, Template, Units, WireNames
 from hami_core.wire.device_config import ConfigSections
 
-from hami_acme.container import AcmeContainer
+from hami_acme.container import VISIBLE, AcmeContainer
 from hami_acme.register import REGISTER, AcmeRegister
 from hami_acme.ring import choose_neighbours, wants_neighbours
 from hami_acme.templates import TemplateAdmit, TemplateNames
@@ -44,6 +45,12 @@ FAMILY = Family(
         Template(name="vir10", memory_mib=32_768, core_units=10),
     ),
     runtime_class="acme",
+    isolation=Isolation(
+        library="lib/libhami_acme.so",
+        simulator_dir="lib/fake/acme",
+        simulated_probe=False,  # the double is of the runtime; the probe reads the driver's files
+        visible_env=VISIBLE,
+    ),
 )
 
 
