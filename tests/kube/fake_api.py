@@ -1,7 +1,8 @@
 """An API server in this process, for faults that a real one does not produce on request.
 
 It keeps nodes, pods, quotas and Leases, numbers every change, serves lists in pages and watches, and refuses a patch of
-an old version. `faults` are called before each request and may answer in its place.
+an old version. `faults` are called before each request and may answer in its place; of the next write to a path in
+`lost` the answer is lost.
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ class FakeApi:
         self.events: list[Object] = []
         self.calls: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
+        self.lost: list[str] = []
         self.history: list[tuple[int, str, Object]] = []
         self.compacted = 0
         self.page = 500
+        self.minor = "37"
         self._changed = asyncio.Condition()
         self._closed = False
 
@@ -104,16 +107,24 @@ class FakeApi:
                 return answer
         if request.method == "GET":
             return await self._get(request, path)
-        body = await request.json()
-        if request.method == "PATCH":
+        answer = await self._write(request.method, path, await request.json())
+        if path not in self.lost:
+            return answer
+        self.lost.remove(path)
+        return _status(500, "the answer was lost")
+
+    async def _write(self, method: str, path: str, body: Object) -> web.Response:
+        if method == "PATCH":
             return await self._patch(path, body)
-        if request.method == "PUT":
+        if method == "PUT":
             return await self._replace(path, body)
         return await self._create(path, body)
 
     async def _get(self, request: web.Request, path: str) -> web.StreamResponse:
         if request.query.get("watch"):
             return await self._watch(request, path)
+        if path == "/version":
+            return web.json_response({"major": "1", "minor": self.minor})
         if path in self.objects:
             return web.json_response(self.objects[path])
         return self._list(request, path) if path.endswith("s") else _status(404, path)
@@ -153,13 +164,10 @@ class FakeApi:
         item = self.objects.get(path)
         if item is None:
             return _status(404, f"{path} not found")
-        metadata = dict(body.get("metadata", {}))
-        version, uid = metadata.pop("resourceVersion", None), metadata.pop("uid", None)
-        if (version and version != item["metadata"]["resourceVersion"]) or (uid and uid != item["metadata"].get("uid")):
+        metadata = body.get("metadata", {})
+        if _is_other(item, metadata):
             return _status(409, "the object has been modified")
-        for part, values in metadata.items():
-            merged = {**item["metadata"].get(part, {}), **values}
-            item["metadata"][part] = {key: value for key, value in merged.items() if value is not None}
+        _merge(item, metadata)
         item.setdefault("spec", {}).update(body.get("spec", {}))
         conditions = {each["type"]: each for each in item.get("status", {}).get("conditions", [])}
         conditions |= {each["type"]: each for each in body.get("status", {}).get("conditions", [])}
@@ -173,6 +181,9 @@ class FakeApi:
             return _status(404, "no such pod")
         if pod["spec"].get("nodeName"):
             return _status(409, f"pod is already assigned to node {pod['spec']['nodeName']}")
+        if _is_other(pod, body["metadata"]):
+            return _status(409, "the object has been modified")
+        _merge(pod, body["metadata"])
         pod["spec"]["nodeName"] = body["target"]["name"]
         await self._store(path, pod, "MODIFIED")
         return web.json_response({"status": "Success"}, status=201)
@@ -211,6 +222,20 @@ class FakeApi:
                 if not with_news and not self._closed:
                     await self._changed.wait()
         return response
+
+
+def _is_other(item: Object, asked: Object) -> bool:
+    """Whether somebody means another version of the object, or another object of its name."""
+    now = item["metadata"]
+    version, uid = asked.get("resourceVersion"), asked.get("uid")
+    return bool(version and version != now["resourceVersion"]) or bool(uid and uid != now.get("uid"))
+
+
+def _merge(item: Object, more: Object) -> None:
+    for part in ("annotations", "labels"):
+        if part in more:
+            merged = {**item["metadata"].get(part, {}), **more[part]}
+            item["metadata"][part] = {key: value for key, value in merged.items() if value is not None}
 
 
 def _status(code: int, message: str) -> web.Response:

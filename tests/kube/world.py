@@ -96,9 +96,12 @@ class Desk:
         self.explanations = Explanations()
         self.events = Events(api, component="hami-scheduler")
         self.leading = leading
+        self.at_once = True
         decisions = Decisions(cache.registry, self.events, self.explanations)
         self.filtering = Filtering(cache, decisions, self.settings)
-        self.binding = Binding(api, cache, decisions, self.settings, leading=lambda: self.leading)
+        self.binding = Binding(
+            api, cache, decisions, self.settings, leading=lambda: self.leading, at_once=lambda: self.at_once
+        )
 
 
 def ask(item: Object, *names: str, nodes: list[Object] | None = None) -> FilterArgs:

@@ -83,6 +83,13 @@ _deciding = _flags(
         show_default=True,
         help="Who picks among the nodes that fit; scheduler needs prioritizeVerb.",
     ),
+    click.option(
+        "--bind-writes",
+        type=click.Choice(["auto", "one", "two"]),
+        default="auto",
+        show_default=True,
+        help="The binding alone, or a patch before it; auto: by the API server's version.",
+    ),
     click.option("--reservation-hold", type=_DURATION, default="60s", show_default=True, help="From filter to bind."),
     click.option(
         "--node-lock-timeout",
@@ -153,6 +160,8 @@ def scheduler(
     import asyncio
 
     try:
+        import uvloop
+
         from hami_core.kube.api import connect
         from hami_core.kube.process import Scheduler, serve
     except ModuleNotFoundError as err:
@@ -173,7 +182,8 @@ def scheduler(
         async with connect(kubeconfig, context) as api:
             await serve(Scheduler(api, registry, settings, tls), listen, metrics, tls, ready=click.echo)
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
 
 
 def parse_listen(text: str, flag: str) -> Listen:
@@ -198,6 +208,7 @@ def _settings(
     gpu_scheduler_policy: str,
     node_label_selector: str,
     node_choice: str,
+    bind_writes: str,
     reservation_hold: float,
     node_lock_timeout: float,
     node_lock_retry_timeout: float,
@@ -210,7 +221,7 @@ def _settings(
     leader_elect_resource_namespace: str,
 ) -> Settings:
     from hami_core.admission import AdmissionSettings
-    from hami_core.kube.settings import NodeChoice, Settings
+    from hami_core.kube.settings import BindWrites, NodeChoice, Settings
 
     return Settings(
         admission=AdmissionSettings(
@@ -220,6 +231,7 @@ def _settings(
         device_policy=gpu_scheduler_policy,
         node_selector=node_label_selector,
         node_choice=NodeChoice(node_choice),
+        bind_writes=BindWrites(bind_writes),
         hold_s=reservation_hold,
         lock_timeout_s=node_lock_timeout,
         lock_retry_s=node_lock_retry_timeout,

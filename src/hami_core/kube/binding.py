@@ -1,4 +1,8 @@
-"""Bind: the node lock where one is needed, one guarded patch with everything, the binding; undone as a whole."""
+"""Bind: the node lock where one is needed, then the pod's annotations and its binding; undone as a whole.
+
+The API server copies a binding's annotations to the pod, since 1.35 its labels too (feature PodTopologyLabelsAdmission;
+registry/core/pod/storage/storage.go). There the binding is the one write; older servers get a guarded patch before it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import attrs
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 _CONFLICT = 409
 _NOT_FOUND = 404
 _TRIES = 5
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _log = logging.getLogger(__name__)
 
@@ -47,8 +53,7 @@ class _Written:
     """What a bind has done so far, to be undone."""
 
     locks: list[tuple[NodeLock, str]] = attrs.field(factory=list)
-    annotations: tuple[str, ...] = ()
-    label: bool = False
+    marks: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)  # keys of annotations and labels that were patched
 
 
 class Binding:
@@ -60,10 +65,18 @@ class Binding:
         decisions: who hears of the outcome.
         settings: how the process was set up.
         leading: whether this process may still write.
+        at_once: whether the API server copies a binding's labels, so that everything can go into the binding.
     """
 
     def __init__(
-        self, api: ApiServer, cache: Cache, decisions: Decisions, settings: Settings, *, leading: Callable[[], bool]
+        self,
+        api: ApiServer,
+        cache: Cache,
+        decisions: Decisions,
+        settings: Settings,
+        *,
+        leading: Callable[[], bool],
+        at_once: Callable[[], bool],
     ) -> None:
         self.waits = Waits()
         self._api = api
@@ -71,6 +84,7 @@ class Binding:
         self._decisions = decisions
         self._settings = settings
         self._leading = leading
+        self._at_once = at_once
         self._locks = Locks(api, timeout_s=settings.lock_timeout_s)
 
     async def bind(self, args: BindArgs) -> BindResult:
@@ -146,8 +160,7 @@ class Binding:
         try:
             async with asyncio.timeout(self._settings.bind_deadline_s):
                 await self._lock(args, flight, done)
-                await self._annotate(args, flight, done)
-                await self._create_binding(args)
+                await self._write(args, flight, done)
         except TimeoutError:
             problem = f"not bound within {self._settings.bind_deadline_s:g} s"
         except HamiError as err:
@@ -185,33 +198,44 @@ class Binding:
             self.waits.count += 1
             self.waits.seconds += time.perf_counter() - began_s
 
-    async def _annotate(self, args: BindArgs, flight: Flight, done: _Written) -> None:
-        """One patch, refused by the server if the pod is not the one that was decided upon."""
-        request = flight.request
-        now_ns = time.time_ns()
-        devices = self._cache.devices(args.node)
-        written = placement_annotations(flight.placement, request, self._cache.registry, devices, now_ns=now_ns)
-        written |= bind_annotations(now_ns)
-        labels = {NODE: args.node} if _LABEL.fullmatch(args.node) else {}
-        path = pod_path(args.pod_namespace, args.pod_name)
+    async def _write(self, args: BindArgs, flight: Flight, done: _Written) -> None:
+        """Annotations and binding; the server refuses both if the pod is not the one that was decided upon."""
+        at_once = self._at_once()
+        written = self._marks(args, flight)
         for last in (False, True):
             if not self._leading():
                 raise ReservationConflict("this process leads no more; the new leader binds")
-            metadata: dict[str, object] = {"annotations": written, "resourceVersion": flight.resource_version}
-            if request.uid:
-                metadata["uid"] = request.uid
-            if labels:
-                metadata["labels"] = labels
+            metadata = {**written, "resourceVersion": flight.resource_version}
             try:
-                # Before the call: a patch whose answer is lost may have been applied.
-                done.annotations, done.label = tuple(written), bool(labels)
-                await self._api.patch(path, {"metadata": metadata})
+                if at_once:
+                    await self._create_binding(args, metadata)
+                else:
+                    await self._annotate(args, flight, metadata, done)
             except ApiFailed as err:
                 if err.status != _CONFLICT or last:
                     raise
                 flight.resource_version = await self._unchanged(args, flight)
             else:
-                return
+                break
+        if not at_once:
+            await self._create_binding(args)
+
+    def _marks(self, args: BindArgs, flight: Flight) -> dict[str, dict[str, str]]:
+        """The annotations, and the label where a label can carry the node's name."""
+        now_ns = time.time_ns()
+        devices = self._cache.devices(args.node)
+        annotations = placement_annotations(
+            flight.placement, flight.request, self._cache.registry, devices, now_ns=now_ns
+        )
+        marks = {"annotations": annotations | bind_annotations(now_ns)}
+        return marks | {"labels": {NODE: args.node}} if _LABEL.fullmatch(args.node) else marks
+
+    async def _annotate(self, args: BindArgs, flight: Flight, metadata: dict[str, object], done: _Written) -> None:
+        if flight.request.uid:
+            metadata["uid"] = flight.request.uid
+        # Before the call: a patch whose answer is lost may have been applied.
+        done.marks = {part: tuple(values) for part, values in metadata.items() if isinstance(values, dict)}
+        await self._api.patch(pod_path(args.pod_namespace, args.pod_name), {"metadata": metadata})
 
     async def _unchanged(self, args: BindArgs, flight: Flight) -> str:
         """The version of a pod that was written meanwhile, by others than a binder, and still asks for the same."""
@@ -222,8 +246,8 @@ class Binding:
             raise ReservationConflict(f"{pod.facts.where} asks for something else now")
         return pod.resource_version
 
-    async def _create_binding(self, args: BindArgs) -> None:
-        metadata = {"name": args.pod_name, "namespace": args.pod_namespace}
+    async def _create_binding(self, args: BindArgs, more: Mapping[str, object] = _NOTHING) -> None:
+        metadata = {**more, "name": args.pod_name, "namespace": args.pod_namespace}
         if args.pod_uid:
             metadata["uid"] = args.pod_uid
         await self._api.post(
@@ -288,7 +312,7 @@ class Binding:
                 raise
             if pod.facts.node_name == args.node:
                 return True
-            if pod.facts.node_name or not done.annotations:
+            if pod.facts.node_name or not done.marks:
                 return False
             if await self._unwrite(args, pod.resource_version, done):
                 return False
@@ -296,9 +320,8 @@ class Binding:
 
     async def _unwrite(self, args: BindArgs, version: str, done: _Written) -> bool:
         """Remove our annotations from this version of the pod; False where there is a newer one. Raises ApiFailed."""
-        metadata: dict[str, object] = {"annotations": dict.fromkeys(done.annotations), "resourceVersion": version}
-        if done.label:
-            metadata["labels"] = {NODE: None}
+        metadata: dict[str, object] = {part: dict.fromkeys(keys) for part, keys in done.marks.items()}
+        metadata["resourceVersion"] = version
         try:
             await self._api.patch(pod_path(args.pod_namespace, args.pod_name), {"metadata": metadata})
         except ApiFailed as err:

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 from aiohttp import web
 
-from hami_core.errors import ApiFailed, HamiError
-from hami_core.kube.api import ApiServer, path_of
+from hami_core.errors import ApiFailed, BadWire, HamiError
+from hami_core.kube.api import ApiServer, path_of, server_minor
 from hami_core.kube.audit import Audit
 from hami_core.kube.binding import Binding
 from hami_core.kube.cache import Cache, NodeSink, PodSink, QuotaSink, quota_decoder
@@ -30,7 +30,7 @@ from hami_core.kube.reflector import Reflector
 from hami_core.kube.rehearsal import Rehearsal, decode_whole_pod
 from hami_core.kube.role import OwnPod, Role
 from hami_core.kube.server import build, build_metrics
-from hami_core.kube.settings import Listen, Settings
+from hami_core.kube.settings import BindWrites, Listen, Settings
 from hami_core.kube.tls import TlsFiles, stamp
 from hami_core.kube.waking import Waking
 from hami_core.kube.webhook import Webhook
@@ -39,6 +39,7 @@ from hami_core.quota import NamespaceQuota
 from hami_core.registry import Registry, load_registry
 
 _ASK_EVERY_S = 5.0
+_COPIES_LABELS = 35
 _DRAIN_S = 25.0
 _TURN_S = 0.001
 _LEAD_EVERY_S = 0.2
@@ -62,6 +63,7 @@ class Scheduler:
         self.elector = Elector(api, None if settings.dry_run else settings.election)
         self.rehearsal = Rehearsal(lambda: self.cache, settings)
         self.bad_configs = 0
+        self._binds_at_once = settings.bind_writes is BindWrites.ONE
         self._reconfiguring = False
         self._api = api
         self._tls = tls
@@ -83,7 +85,14 @@ class Scheduler:
         self.cache = Cache(registry)
         decisions = Decisions(registry, self.events, self.explanations, self.waking)
         self.filtering = Filtering(self.cache, decisions, settings)
-        self.binding = Binding(api, self.cache, decisions, settings, leading=lambda: self.elector.leads)
+        self.binding = Binding(
+            api,
+            self.cache,
+            decisions,
+            settings,
+            leading=lambda: self.elector.leads,
+            at_once=lambda: self._binds_at_once,
+        )
         self._nodes: Reflector[NodeFacts] = Reflector(
             api, "/api/v1/nodes", decode_node, NodeSink(self.cache), selector=settings.node_selector
         )
@@ -130,6 +139,8 @@ class Scheduler:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._trust_myself())
+                    if self.settings.bind_writes is BindWrites.AUTO:
+                        group.create_task(self._learn_version())
                     own = OwnPod.from_environment()
                     if own is not None and self.settings.election is not None and not self.settings.dry_run:
                         group.create_task(Role(self._api, own, deciding=lambda: not self.closed()).run())
@@ -190,6 +201,17 @@ class Scheduler:
                 self.webhook.trusted.append(_escaped(answer["status"]["userInfo"]["username"]))
             except (ApiFailed, KeyError, TypeError) as err:
                 _log.warning("the API server does not say who we are, asking again: %s", err)
+                await asyncio.sleep(_ASK_EVERY_S)
+            else:
+                return
+
+    async def _learn_version(self) -> None:
+        """Bind in one write where the API server can; until it has said so, in two."""
+        while True:
+            try:
+                self._binds_at_once = await server_minor(self._api) >= _COPIES_LABELS
+            except (ApiFailed, BadWire) as err:
+                _log.warning("the API server does not say which version it is, asking again: %s", err)
                 await asyncio.sleep(_ASK_EVERY_S)
             else:
                 return

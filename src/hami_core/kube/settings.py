@@ -19,6 +19,14 @@ class NodeChoice(enum.StrEnum):
     SCHEDULER = "scheduler"  # filter answers with all that fit, prioritize with scores; bind takes the share
 
 
+class BindWrites(enum.StrEnum):
+    """How a bind is written."""
+
+    AUTO = "auto"  # one write where the API server is 1.35 or newer, which copies a binding's labels to the pod
+    ONE = "one"
+    TWO = "two"  # for servers whose feature PodTopologyLabelsAdmission was switched off
+
+
 @attrs.frozen(kw_only=True)
 class Listen:
     """An address of this process: host and port."""
@@ -51,6 +59,7 @@ class Settings:
     device_policy: str = "spread"
     node_selector: str = ""  # a label selector; empty means every node
     node_choice: NodeChoice = NodeChoice.HAMI
+    bind_writes: BindWrites = BindWrites.AUTO
     hold_s: float = 60.0
     lock_timeout_s: float = 300.0
     lock_retry_s: float = 28.0
