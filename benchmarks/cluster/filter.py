@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def ask(scheduler: Scheduler, names: Sequence[str], seconds: float) -> dict[str,
     pid = scheduler.service.pid
     filters_ms, binds_ms, filter_cpu_s = [], [], 0.0
     since, connection = int(time.monotonic()) + 1, scheduler.connect()
-    end_s, count = time.monotonic() + seconds, 0
+    end_s, count, began_cpu_s = time.monotonic() + seconds, 0, cpu_s(pid)
     while time.monotonic() < end_s:
         pod = waiting_pod(count)
         body = json.dumps({"Pod": pod, "NodeNames": names}).encode()
@@ -81,6 +81,8 @@ def ask(scheduler: Scheduler, names: Sequence[str], seconds: float) -> dict[str,
         took_ms, answer = post(connection, "/filter", body)
         filter_cpu_s += cpu_s(pid) - before_s
         filters_ms.append(took_ms)
+        if not answer["NodeNames"]:
+            raise SystemExit(f"the cluster is full after {count} pods: ask for more nodes or fewer seconds")
         (node,) = answer["NodeNames"]
         metadata = pod["metadata"]
         bind = {"PodName": metadata["name"], "PodNamespace": "team", "PodUID": metadata["uid"], "Node": node}
@@ -88,15 +90,19 @@ def ask(scheduler: Scheduler, names: Sequence[str], seconds: float) -> dict[str,
         assert not answer.get("Error"), answer
         binds_ms.append(took_ms)
         count += 1
+    used_s = cpu_s(pid) - began_cpu_s
     connection.close()
     stalls = scheduler.stalls(since)
+    worst = max(stalls, key=lambda stall: stall["cpu_ms"])
     return {
         "filters": count,
         "filter_ms": spread(filters_ms),
         "filter_cpu_ms_mean": round(1000 * filter_cpu_s / count, 2),
         "bind_ms": spread(binds_ms),
+        "pod_cpu_ms_mean": round(1000 * used_s / count, 2),
         "stall_cpu_ms": spread([stall["cpu_ms"] for stall in stalls]),
         "stall_wall_ms": spread([stall["wall_ms"] for stall in stalls]),
+        "worst_stall_after_s": worst["second"] - since,
     }
 
 
@@ -140,14 +146,14 @@ class Scheduler:
     stalls_file: Path
 
     def connect(self) -> http.client.HTTPSConnection:
+        """A connection that stays open."""
         return http.client.HTTPSConnection("127.0.0.1", self.port, context=self.tls, timeout=60)
 
     def wait_ready(self) -> None:
         """Wait until it answers a filter: it has read the cluster then."""
-        connect: Callable[[], http.client.HTTPSConnection] = self.connect
 
         def look() -> bool:
-            connection = connect()
+            connection = self.connect()
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.client.OK
 
@@ -188,11 +194,17 @@ def cluster(folder: Path, nodes: int, pods: int) -> Iterator[Scheduler]:
         {"PYTHONPATH": str(Path(__file__).parents[2])},
     )
     stalls = folder / "stalls"
-    flags = (f"--kubeconfig={kubeconfig}", f"--http_bind=127.0.0.1:{port}", "--metrics-bind-address=127.0.0.1:0")
+    flags = (
+        f"--kubeconfig={kubeconfig}",
+        f"--http_bind=127.0.0.1:{port}",
+        "--metrics-bind-address=127.0.0.1:0",
+        f"--cert_file={cert}",
+        f"--key_file={key}",
+        "--log-format=json",
+    )
     scheduler = Service(
         "hami-scheduler",
-        [*python, "benchmarks.cluster.watched", str(stalls), "scheduler", *flags, f"--cert_file={cert}"]
-        + [f"--key_file={key}", "--log-format=json"],
+        [*python, "benchmarks.cluster.watched", str(stalls), "scheduler", *flags],
         folder / "hami.log",
         {"PYTHONPATH": str(Path(__file__).parents[2])},
     )

@@ -67,6 +67,7 @@ class Meters:
         )
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def cpu(self) -> dict[str, float]:

@@ -132,6 +132,7 @@ class Recorded:
         }
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer any request."""
         if request.method == "POST":
             if request.path.endswith("/selfsubjectreviews"):
                 return web.json_response({"status": {"userInfo": {"username": "scheduler"}}}, status=201)

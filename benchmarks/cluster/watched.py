@@ -1,7 +1,8 @@
 """`hami`, with a watchdog on its event loop: ``python -m benchmarks.cluster.watched FILE scheduler ...``.
 
-Each second a line goes to FILE: the second (monotonic), and how long in it the loop kept a due timer waiting at most, in
-milliseconds of wall time and of CPU time of the loop's thread. On a busy machine CPU time says what our own work costs.
+Each second a line goes to FILE: the second (monotonic), and how long in it the loop kept a due timer waiting at most,
+in milliseconds of wall time and of CPU time of the loop's thread. On a busy machine CPU time says what our own work
+costs.
 """
 
 from __future__ import annotations

@@ -69,6 +69,11 @@ class Registry:
     vendors: Mapping[str, Source]
     plugins: tuple[PluginInfo, ...]
     manager: PluginManager = attrs.field(repr=False)
+    _observers: tuple[Plugin, ...] = attrs.field(init=False, repr=False, eq=False)
+
+    @_observers.default
+    def _observers_of_manager(self) -> tuple[Plugin, ...]:
+        return tuple(plugin for plugin in self.manager.plugins if "hami_decided" in self.manager.hooks_of(plugin))
 
     def family(self, name: str) -> LoadedFamily:
         """The family of that name.
@@ -83,9 +88,8 @@ class Registry:
 
     def decided(self, *, pod: str, node: str | None, reason: str) -> None:
         """Tell observers of a decision. An observer that fails is left out of the answer, never in its way."""
-        for plugin in self.manager.plugins:
-            if plugin.module is not None:
-                _guarded(partial(self.manager.ask, plugin, "hami_decided", pod=pod, node=node, reason=reason))
+        for plugin in self._observers:
+            _guarded(partial(self.manager.ask, plugin, "hami_decided", pod=pod, node=node, reason=reason))
 
 
 def load_registry(config: ConfigSections | None = None, plugins: Sequence[object] | None = None) -> Registry:

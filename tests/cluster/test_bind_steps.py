@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 from tests.cluster.api import Object
 from tests.cluster.install import LEASE
@@ -24,18 +26,42 @@ def _annotates(request: Request) -> bool:
     return request["kind"]["kind"] == "Pod" and "hami.io/vgpu-node" in _annotations(request["object"])
 
 
-STEPS = {"lock": _locks, "annotations": _annotates, "binding": is_binding}
+STEPS = {
+    "lock": ("one", _locks),
+    "binding": ("one", is_binding),
+    "annotations": ("two", _annotates),
+    "binding-of-two-writes": ("two", is_binding),
+}
+
+
+@pytest.fixture
+def binds_in(world: World) -> Iterator[Callable[[str], None]]:
+    """Has the scheduler bind in so many writes, for one test."""
+    scheduler = world.installation.scheduler
+    argv = list(scheduler.argv)
+
+    def use(writes: str) -> None:
+        scheduler.stop()
+        scheduler.argv.append(f"--bind-writes={writes}")
+        world.installation.start_scheduler()
+
+    yield use
+    scheduler.argv[:] = argv
+    scheduler.stop()
+    world.installation.start_scheduler()
 
 
 @pytest.mark.parametrize("carried_out", [True, False], ids=["carried-out", "lost"])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_leader_that_dies_at_this_step_loses_nothing_and_gives_nothing_twice(
-    world: World, interceptor: Interceptor, step: str, carried_out: bool
+    world: World, interceptor: Interceptor, binds_in: Callable[[str], None], step: str, carried_out: bool
 ) -> None:
     scheduler = world.installation.scheduler
+    writes, is_step = STEPS[step]
+    binds_in(writes)
 
     def die(request: Request) -> bool | None:
-        if not STEPS[step](request):
+        if not is_step(request):
             return None
         scheduler.kill()
         return carried_out

@@ -119,7 +119,6 @@ async def test_a_binding_that_is_refused_leaves_nothing_behind(at_once: bool) ->
 @in_loop
 async def test_a_binding_whose_answer_was_lost_counts_when_it_was_made(at_once: bool) -> None:
     async with at_desk(at_once=at_once) as (fake, desk):
-
         fake.lost.append(f"{POD}/binding")
         await desk.filtering.filter(ask(fake.item(POD), "n1"))
         assert (await desk.binding.bind(BIND)).error == ""

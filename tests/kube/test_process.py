@@ -97,6 +97,35 @@ async def test_a_pod_goes_from_filter_to_its_node_and_frees_its_share_when_it_is
         assert fake.events[1]["message"].endswith(identity)
 
 
+@pytest.mark.parametrize(("minor", "writes"), [("37", 1), ("35+", 1), ("34", 2)])
+@in_loop
+async def test_a_server_that_copies_labels_of_bindings_gets_one_write_a_pod(minor: str, writes: int) -> None:
+    async with fake_api() as both:
+        fake = both[0]
+        fake.minor = minor
+        await fake.put("/api/v1/nodes/n1", node("n1"))
+        await fake.put(f"{PODS}/a", pod("a"))
+        async with running(both) as (scheduler, client):
+            await until(lambda: scheduler.closed() == "" and scheduler.binds_at_once is not None)
+            bind = {"PodName": "a", "PodNamespace": "team", "PodUID": "uid-a", "Node": "n1"}
+            assert await client.post("/bind", bind) == (200, {"Error": ""})
+            assert fake.writes() == [("PATCH", f"{PODS}/a"), ("POST", f"{PODS}/a/binding")][-writes:]
+
+
+@in_loop
+async def test_a_server_that_does_not_say_its_version_gets_the_careful_two_writes() -> None:
+    async with fake_api() as both:
+        fake = both[0]
+        fake.minor = "next"
+        await fake.put("/api/v1/nodes/n1", node("n1"))
+        await fake.put(f"{PODS}/a", pod("a"))
+        async with running(both) as (scheduler, client):
+            await until(lambda: scheduler.closed() == "" and ("GET", "/version") in fake.calls)
+            bind = {"PodName": "a", "PodNamespace": "team", "PodUID": "uid-a", "Node": "n1"}
+            assert await client.post("/bind", bind) == (200, {"Error": ""})
+            assert len(fake.writes()) == 2
+
+
 @in_loop
 async def test_a_pod_refused_before_our_watch_showed_the_room_is_woken_and_one_without_room_is_not() -> None:
     async with fake_api() as both, running(both) as (scheduler, client):

@@ -141,7 +141,8 @@ class State:
         if self._asked is None or self._asked[0] != names:
             unknown = self.totals.capacity
             rows = np.zeros(unknown + 1, dtype=np.bool_)
-            rows[list(map(self._row_by_name.get, names, itertools.repeat(unknown)))] = True
+            found = map(self._row_by_name.get, names, itertools.repeat(unknown))
+            rows[np.fromiter(found, np.intp, len(names))] = True
             self._asked = names, rows[:unknown]
         return self._asked[1]
 

@@ -109,33 +109,21 @@ class ApiServer:
         attempt = 1
         while True:
             try:
-                return await self._once(method, path, params, data, content_type, timeout)
+                async with self._request(
+                    method, path, params=params, data=data, content_type=content_type, timeout=timeout
+                ) as response:
+                    return await _content(response, method, path)
             except ApiFailed as err:
-                if attempt == _ATTEMPTS or not _worth_retrying(err):
-                    raise
+                failed = err
+            except (aiohttp.ClientError, TimeoutError) as err:
+                failed = ApiFailed(call=f"{method} {path}", problem=str(err) or type(err).__name__)
+                failed.__cause__ = err
+            if attempt == _ATTEMPTS or not _worth_retrying(failed):
+                raise failed
             # A loop of our own: a general one costs a tenth of a bind where nothing fails.
-            await asyncio.sleep(random.uniform(0, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt)))  # noqa: S311 - no secret
+            longest_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt)
+            await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311 - no secret
             attempt += 1
-
-    async def _once(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None,
-        data: bytes | None,
-        content_type: str,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the client's own settings
-    ) -> bytes:
-        try:
-            async with self._request(
-                method, path, params=params, data=data, content_type=content_type, timeout=timeout
-            ) as response:
-                content = await response.read()
-        except (aiohttp.ClientError, TimeoutError) as err:
-            raise ApiFailed(call=f"{method} {path}", problem=str(err) or type(err).__name__) from err
-        if response.status >= 300:  # noqa: PLR2004 - HTTP
-            raise _failed(method, path, response.status, content)
-        return content
 
     @asynccontextmanager
     async def _request(
@@ -220,8 +208,15 @@ def _in_cluster() -> bool:
     return bool(environ.get("KUBERNETES_SERVICE_HOST"))
 
 
-def _worth_retrying(err: BaseException) -> bool:
-    return isinstance(err, ApiFailed) and (err.status is None or err.status in _BUSY)
+def _worth_retrying(err: ApiFailed) -> bool:
+    return err.status is None or err.status in _BUSY
+
+
+async def _content(response: aiohttp.ClientResponse, method: str, path: str) -> bytes:
+    content = await response.read()
+    if response.status >= 300:  # noqa: PLR2004 - HTTP
+        raise _failed(method, path, response.status, content)
+    return content
 
 
 def _failed(method: str, path: str, status: int, content: bytes) -> ApiFailed:

@@ -205,7 +205,7 @@ class Binding:
         for last in (False, True):
             if not self._leading():
                 raise ReservationConflict("this process leads no more; the new leader binds")
-            metadata = {**written, "resourceVersion": flight.resource_version}
+            metadata: dict[str, object] = {**written, "resourceVersion": flight.resource_version}
             try:
                 if at_once:
                     await self._create_binding(args, metadata)

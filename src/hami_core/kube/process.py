@@ -63,7 +63,9 @@ class Scheduler:
         self.elector = Elector(api, None if settings.dry_run else settings.election)
         self.rehearsal = Rehearsal(lambda: self.cache, settings)
         self.bad_configs = 0
-        self._binds_at_once = settings.bind_writes is BindWrites.ONE
+        writes = settings.bind_writes
+        # None until the API server has said what it can.
+        self.binds_at_once = None if writes is BindWrites.AUTO else writes is BindWrites.ONE
         self._reconfiguring = False
         self._api = api
         self._tls = tls
@@ -91,7 +93,7 @@ class Scheduler:
             decisions,
             settings,
             leading=lambda: self.elector.leads,
-            at_once=lambda: self._binds_at_once,
+            at_once=lambda: bool(self.binds_at_once),
         )
         self._nodes: Reflector[NodeFacts] = Reflector(
             api, "/api/v1/nodes", decode_node, NodeSink(self.cache), selector=settings.node_selector
@@ -209,7 +211,7 @@ class Scheduler:
         """Bind in one write where the API server can; until it has said so, in two."""
         while True:
             try:
-                self._binds_at_once = await server_minor(self._api) >= _COPIES_LABELS
+                self.binds_at_once = await server_minor(self._api) >= _COPIES_LABELS
             except (ApiFailed, BadWire) as err:
                 _log.warning("the API server does not say which version it is, asking again: %s", err)
                 await asyncio.sleep(_ASK_EVERY_S)
