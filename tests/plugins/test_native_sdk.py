@@ -19,6 +19,7 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_wheel(ROOT / "src" / "hami_native_sdk", tmp_path_factory.mktemp("sdk"))
 
 
+# -S where the SDK is asked for: an editable install of it in this environment must not answer instead.
 def run(*command: str | Path, **environ: str) -> str:
     done = subprocess.run(
         [str(word) for word in command],
@@ -44,7 +45,7 @@ def test_the_sdk_says_where_it_is(sdk: Path) -> None:
         "--cmake-dir": "HamiCoreConfig.cmake",
         "--test-runner": "",
     }.items():
-        place = Path(run(sys.executable, "-m", "hami_native_sdk", option, PYTHONPATH=str(sdk)).strip())
+        place = Path(run(sys.executable, "-S", "-m", "hami_native_sdk", option, PYTHONPATH=str(sdk)).strip())
         assert place.is_relative_to(sdk)
         assert (place / file if file else place).is_file()
 
@@ -56,7 +57,7 @@ def test_the_sdk_can_lie_anywhere(sdk: Path) -> None:
 
 
 def test_a_library_of_the_sdk_passes_the_tests_of_every_library(sdk: Path, tmp_path: Path) -> None:
-    prefix = run(sys.executable, "-m", "hami_native_sdk", "--prefix", PYTHONPATH=str(sdk)).strip()
+    prefix = run(sys.executable, "-S", "-m", "hami_native_sdk", "--prefix", PYTHONPATH=str(sdk)).strip()
     configured = configure(ACME / "native", tmp_path, prefix)
     assert configured.returncode == 0, configured.stderr
     run(BIN / "cmake", "--build", tmp_path)
@@ -66,7 +67,7 @@ def test_a_library_of_the_sdk_passes_the_tests_of_every_library(sdk: Path, tmp_p
 
 
 def test_a_library_without_a_table_is_refused_with_the_page_to_read(sdk: Path, tmp_path: Path) -> None:
-    prefix = run(sys.executable, "-m", "hami_native_sdk", "--prefix", PYTHONPATH=str(sdk)).strip()
+    prefix = run(sys.executable, "-S", "-m", "hami_native_sdk", "--prefix", PYTHONPATH=str(sdk)).strip()
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.21)\nproject(x C ASM)\nfind_package(HamiCore REQUIRED)\n"
         "hami_add_isolation_library(x API api.h SOURCES x.c)\n",
