@@ -20,6 +20,7 @@ _POD_WRITTEN_BY_PEOPLE = {
     "hami.io/device-scoring-weights": "`slot=1,core=2,memory=0`: what counts how much in the order of cards.",
     "hami.io/isolation": "`on`: hold also a container that has a whole card; `off`: go without the library, where the "
     "node agent runs with `--allow-isolation-opt-out`.",
+    "hami.io/resize": "JSON: what the shares of a container shall be from now on; `hami resize pod` writes it.",
     "hami.io/webhook": "Label: `ignore` keeps the webhook away from this pod.",
     "huawei.com/vnpu-mode": "Ascend: how the card is shared, `hami-core` for soft sharing.",
     "nvidia.com/vgpu-mode": "NVIDIA: `hami-core` or `mig`: take only cards that are shared in this way.",
@@ -30,6 +31,8 @@ _POD_WRITTEN_BY_US = {
     "hami.io/bind-phase": "`allocating`, `success` or `failed`.",
     "hami.io/bind-time": "When the bind began, in unix seconds.",
     "hami.io/vgpu-mig-allocations": "Which MIG instance each share has reserved or got, as JSON.",
+    "hami.io/resize-status": "JSON: what the scheduler made of the wish in `hami.io/resize`.",
+    "hami.io/resize-applied": "JSON: that the node has set the limits of that wish, and what is to be said of it.",
     "hami.io/retry": "Touched to have kube-scheduler look at a pending pod again when capacity was freed.",
     "mthreads.com/gpu-index": "Moore Threads: index of the card, for its own device plugin.",
     "mthreads.com/predicate-node": "Moore Threads: the node, for its own device plugin.",

@@ -156,7 +156,7 @@ affinity:
 
 {{- /* CEL: whether the annotation named by the given variable is one that a bind writes. */ -}}
 {{- define "hami.ours" -}}
-({{ . }}.startsWith("hami.io/") && ({{ . }}.endsWith("-allocated") || {{ . }}.endsWith("-to-allocate") || {{ . }} in ["hami.io/vgpu-node", "hami.io/vgpu-time", "hami.io/bind-phase", "hami.io/bind-time", "hami.io/vgpu-mig-allocations"]))
+({{ . }}.startsWith("hami.io/") && ({{ . }}.endsWith("-allocated") || {{ . }}.endsWith("-to-allocate") || {{ . }} in ["hami.io/vgpu-node", "hami.io/vgpu-time", "hami.io/bind-phase", "hami.io/bind-time", "hami.io/vgpu-mig-allocations", "hami.io/resize-status", "hami.io/resize-applied"]))
 {{- end -}}
 
 {{- /* The certificate that helm makes, kept over upgrades: {crt, key, ca}, base64. Made once per rendering. */ -}}

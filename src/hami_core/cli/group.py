@@ -40,6 +40,7 @@ VERBS = {
     "ps": Verb("hami_core.cli.ps", "List the shares in use on this host."),
     "cordon": Verb("hami_core.cli.cordon", "Take a card out of service, here or on a node."),
     "uncordon": Verb("hami_core.cli.cordon", "Put a card back into service."),
+    "resize": Verb("hami_core.cli.resize", "Change the limits of a pod or a lease while it runs."),
     "top": Verb("hami_core.cli.top", "Show devices and shares of this host, live."),
     "monitor": Verb("hami_core.cli.monitor", "Serve metrics of shares, and give priority between them its meaning."),
     "schedule": Verb("hami_core.cli.schedule", "Say where a pod would go in a cluster, and why."),

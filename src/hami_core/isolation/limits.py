@@ -137,7 +137,7 @@ def limits_of(context: AllocationContext) -> LimitsFile:
     A share without memory or cores has no limit on them; core units become percent of the card.
     """
     return LimitsFile(
-        devices=tuple(_limits_of_share(share, context.devices.get(share.uuid)) for share in context.shares),
+        devices=tuple(limits_of_share(share, context.devices.get(share.uuid)) for share in context.shares),
         region=context.region_file,
         core_policy=CorePolicy(context.core_policy),
         priority=context.priority,
@@ -178,7 +178,8 @@ def parse_limits(content: str, *, file: str = "limits") -> LimitsFile:
         raise BadConfig(file=file, problem=str(err)) from err
 
 
-def _limits_of_share(share: DeviceShare, device: Device | None) -> DeviceLimits:
+def limits_of_share(share: DeviceShare, device: Device | None) -> DeviceLimits:
+    """The limits that one share sets; without its `device` core units are taken for percent."""
     whole_card = device.core_units if device is not None and device.core_units > 0 else _FULL_PERCENT
     percent = min(_FULL_PERCENT, -(-share.core_units * _FULL_PERCENT // whole_card))
     return DeviceLimits(uuid=share.uuid, memory_mib=share.memory_mib or None, core_percent=percent or None)

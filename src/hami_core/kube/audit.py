@@ -79,7 +79,7 @@ class Audit:
             if number % _STEP == _STEP - 1:
                 await pause()
             pod = cache.placed.get(key)
-            if pod is None or key in cache.flights:
+            if pod is None or key in cache.flights or key in cache.resizing:
                 continue
             told = read_holding(pod, cache.registry)
             held = cache.fleet.holding(key)

@@ -6,15 +6,16 @@ so a new process, or a new leader, arrives at the same picture.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import attrs
 import msgspec
 
 from hami_core.family import NodeLock
 from hami_core.fit import Fleet
-from hami_core.inventory import NodeInventory, read_holding, read_inventory
+from hami_core.inventory import Holding, NodeInventory, read_holding, read_inventory
 from hami_core.kube.records import decode_object
 from hami_core.model import Device, Placement, PodRequest
 from hami_core.objects import NodeFacts, PodFacts
@@ -77,6 +78,7 @@ class Cache:
         self.inventories: dict[str, NodeInventory] = {}
         self.locks: dict[str, dict[str, str]] = {}
         self.quotas: dict[tuple[str, str], NamespaceQuota] = {}
+        self.resizing: set[str] = set()
         self.counts = Counts()
         self.problems: dict[str, tuple[str, ...]] = {}
 
@@ -119,6 +121,8 @@ class Cache:
             if not pod.node_name:
                 return
             del self.flights[key]
+        elif key in self.resizing and not pod.finished:
+            return  # the larger of two sizes is counted until the answer to our patch says which one holds
         elif self.placed.get(key) == pod:
             return  # a change of something that is not read here
         self.book(pod)
@@ -138,6 +142,32 @@ class Cache:
         else:
             self.unbound.setdefault(key, Unbound(label=holding.label, since_s=self.clock()))
 
+    @contextlib.contextmanager
+    def resize(self, key: str, peak: Placement, before: Holding) -> Iterator[None]:
+        """Count `peak` for a pod while its size is being written; at the end, unless settled, what was counted before.
+
+        Raises:
+            BadQuantity: `peak` takes more of a card than any card has.
+        """
+        self.fleet.add_pod(key, peak, init_done=before.init_done, label=before.label)
+        self.resizing.add(key)
+        try:
+            yield
+        finally:
+            if key in self.resizing:
+                self.resizing.discard(key)
+                pod = self.placed.get(key)
+                if pod is None:
+                    self.fleet.remove_pod(key)
+                else:
+                    self.book(pod)
+
+    def settle_resize(self, pod: PodFacts) -> None:
+        """The size that was written is the pod's; as its annotations say."""
+        if pod.key in self.resizing:
+            self.resizing.discard(pod.key)
+            self.book(pod)
+
     def drop_pod(self, pod: PodFacts) -> None:
         """A pod is gone, or holds nothing."""
         self.forget(pod.key)
@@ -145,6 +175,7 @@ class Cache:
     def forget(self, key: str) -> None:
         """Give back whatever a pod holds or has reserved."""
         self.flights.pop(key, None)
+        self.resizing.discard(key)
         self.unbound.pop(key, None)
         self.problems.pop(f"pod {key}", None)
         self.placed.pop(key, None)

@@ -28,6 +28,7 @@ from hami_core.kube.metrics import Metrics
 from hami_core.kube.records import decode_node, decode_pod
 from hami_core.kube.reflector import Reflector
 from hami_core.kube.rehearsal import Rehearsal, decode_whole_pod
+from hami_core.kube.resizing import Resizing
 from hami_core.kube.role import OwnPod, Role
 from hami_core.kube.server import build, build_metrics
 from hami_core.kube.settings import BindWrites, Listen, Settings
@@ -73,6 +74,7 @@ class Scheduler:
         self._reflecting: list[asyncio.Task[None]] = []
         dry = settings.dry_run
         self.waking = None if dry else Waking(api, lambda: self.cache, leading=lambda: self.elector.leads)
+        self.resizing = Resizing(api, lambda: self.cache, self.events, leading=lambda: not self.closed())
         self._use(registry)
         self.webhook = Webhook(
             lambda: self.cache, settings.admission, trusted=settings.trusted_users, synced=lambda: self.synced
@@ -103,7 +105,7 @@ class Scheduler:
             api,
             "/api/v1/pods",
             decode_whole_pod if dry else decode_pod,
-            PodSink(self.cache, *((self.rehearsal.see,) if dry else ())),
+            PodSink(self.cache, self.rehearsal.see if dry else self.resizing.see),
         )
         self._quotas: Reflector[NamespaceQuota] = Reflector(
             api, "/api/v1/resourcequotas", quota_decoder(registry), QuotaSink(self.cache)
@@ -152,6 +154,8 @@ class Scheduler:
                     group.create_task(self.audit.run())
                     group.create_task(self._follow_config())
                     group.create_task(self.rehearsal.run() if self.settings.dry_run else self.events.run())
+                    if not self.settings.dry_run:
+                        group.create_task(self.resizing.run())
             finally:
                 await self._stop_reflecting()
 

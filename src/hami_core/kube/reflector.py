@@ -80,10 +80,19 @@ class Reflector(Generic[T]):
         path: the collection, such as ``/api/v1/pods``.
         decode: reads one object; what it refuses with BadWire is logged and left out.
         sink: where the objects go.
+        selector: of labels.
+        fields: a selector of fields, such as ``spec.nodeName=n1``.
     """
 
     def __init__(
-        self, api: ApiServer, path: str, decode: Callable[[msgspec.Raw], T], sink: Sink[T], *, selector: str = ""
+        self,
+        api: ApiServer,
+        path: str,
+        decode: Callable[[msgspec.Raw], T],
+        sink: Sink[T],
+        *,
+        selector: str = "",
+        fields: str = "",
     ) -> None:
         self.path = path
         self.synced = asyncio.Event()
@@ -92,7 +101,9 @@ class Reflector(Generic[T]):
         self._api = api
         self._decode = decode
         self._sink = sink
-        self._selector = selector
+        self._selectors = {"labelSelector": selector} if selector else {}
+        if fields:
+            self._selectors["fieldSelector"] = fields
         self._version = ""
         self.began_s = float("-inf")  # when the last complete list was asked for, on the monotonic clock
         self._fresh = asyncio.Event()
@@ -135,7 +146,7 @@ class Reflector(Generic[T]):
     async def _list(self) -> None:
         began_s = time.monotonic()
         self._sink.begin()
-        params = {"limit": _PAGE} | ({"labelSelector": self._selector} if self._selector else {})
+        params = {"limit": _PAGE} | self._selectors
         page = _Page()
         while True:
             page = msgspec.json.decode(await self._api.get(self.path, params, timeout_s=60), type=_Page)
@@ -162,7 +173,7 @@ class Reflector(Generic[T]):
             "resourceVersion": self._version,
             # Spread, so that not every client of a restarted API server comes back at once.
             "timeoutSeconds": str(random.randint(240, 480)),  # noqa: S311 - no secret
-        } | ({"labelSelector": self._selector} if self._selector else {})
+        } | self._selectors
         count = 0
         try:
             async for line in self._api.watch(self.path, params):

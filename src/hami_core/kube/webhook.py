@@ -12,6 +12,7 @@ from hami_core.placement import BIND_PHASE, BIND_TIME, NODE, TIME
 from hami_core.quota import exceeded
 from hami_core.wire.admission_review import AdmissionRequest, UserInfo, decode_review, encode_answer
 from hami_core.wire.partitions import PARTITIONS
+from hami_core.wire.resize import APPLIED, RESIZED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from hami_core.model import PodRequest
     from hami_core.registry import Registry
 
-_OURS = (NODE, TIME, BIND_PHASE, BIND_TIME, PARTITIONS)
+_OURS = (NODE, TIME, BIND_PHASE, BIND_TIME, PARTITIONS, RESIZED, APPLIED)
 _NODES = "system:nodes"
 
 

@@ -15,10 +15,12 @@ from hami_core.local.inside import furnish
 from hami_core.local.launch import Launcher
 from hami_core.local.leases import LeaseBooksUnusable, Leases
 from hami_core.local.machine import Machine
+from hami_core.local.resize import Resized, resize
 from hami_core.local.sight import Card, look_at
 from hami_core.local.usage import region_in_use
 from hami_core.objects import NodeFacts
 from hami_core.registry import Registry
+from hami_core.resizing import Wish
 from hami_core.verdict import Rejected
 from hami_core.wire.cordon import CORDON, encode_cordon
 
@@ -73,6 +75,16 @@ class LocalHost:
                 # the lease, for its owner is gone.
                 with contextlib.suppress(LeaseBooksUnusable):
                     self._leases.release(lease.id)
+
+    def resize(self, cards: tuple[Card, ...], lease_id: str, wish: Wish) -> Resized:
+        """Give a lease other limits; its command goes by them at its next call.
+
+        Raises:
+            UnknownName: no such lease.
+            CannotResize: the cards have no room.
+            OSError: its limits file cannot be written.
+        """
+        return resize(self._leases, cards, lease_id, wish, machine=self.machine.name, registry=self._registry)
 
     def _facts(self) -> NodeFacts:
         annotations = {CORDON: encode_cordon(cordoned_cards(self.machine.folder))}

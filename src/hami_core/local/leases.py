@@ -95,6 +95,17 @@ class Leases:
                 self._insert(lease)
             return lease
 
+    def change(self, choose: Callable[[tuple[Lease, ...]], Lease]) -> Lease:
+        """Record other shares of a lease that is out: `choose` makes it of those that are, and may raise.
+
+        Nobody else can take, change or drop a lease while `choose` runs.
+        """
+        with self._transaction():
+            lease = choose(self._reclaim())
+            self._db.execute("DELETE FROM share WHERE lease = ?", (lease.id,))
+            self._insert_shares(lease)
+            return lease
+
     def hand_over(self, lease_id: str, owner: Process) -> None:
         """Make another process the owner."""
         with self._transaction():
@@ -192,6 +203,9 @@ class Leases:
                 int(lease.oversubscribe),
             ),
         )
+        self._insert_shares(lease)
+
+    def _insert_shares(self, lease: Lease) -> None:
         self._db.executemany(
             "INSERT INTO share (lease, position, uuid, memory_mib, core_units) VALUES (?, ?, ?, ?, ?)",
             [

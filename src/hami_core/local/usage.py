@@ -59,7 +59,7 @@ def region_in_use(folder: Path) -> bool:
         return True
     except (BadRegion, OSError):
         return False
-    return view is not None and any(map(_alive, view.processes))
+    return view is not None and any(map(is_alive, view.processes))
 
 
 def _use(machine: Machine, lease: Lease, file: Path) -> LeaseUse:
@@ -74,14 +74,14 @@ def _use(machine: Machine, lease: Lease, file: Path) -> LeaseUse:
         machine=machine,
         lease=lease,
         cards=tuple(_card(share, view) for share in lease.shares),
-        pids=tuple(sorted(process.pid for process in view.processes if _alive(process))),
+        pids=tuple(sorted(process.pid for process in view.processes if is_alive(process))),
     )
 
 
 def _card(share: DeviceShare, view: RegionView) -> CardUse:
     for index, device in enumerate(view.devices):
         if device.uuid == share.uuid:
-            used_bytes = view.used_bytes(index, alive=_alive)
+            used_bytes = view.used_bytes(index, alive=is_alive)
             return CardUse(
                 share=share,
                 memory_mib=-(-used_bytes // MIB),
@@ -91,6 +91,7 @@ def _card(share: DeviceShare, view: RegionView) -> CardUse:
     return CardUse(share=share)
 
 
-def _alive(process: RegionProcess) -> bool:
+def is_alive(process: RegionProcess) -> bool:
+    """Whether a process of a region still runs."""
     named = of_this_boot(process.pid, process.start_ticks, process.pid_namespace)
     return named is not None and named.alive()

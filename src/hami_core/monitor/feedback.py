@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
 from hami_core.errors import HamiError
-from hami_core.isolation.limits import MOST_BYTES, write_limits
-from hami_core.isolation.untrusted import read_untrusted
+from hami_core.isolation.rewriting import rewrite
 from hami_core.monitor.activity import Reading
 from hami_core.monitor.decision import Task, Words, decide
 from hami_core.monitor.workload import Workload
@@ -62,15 +58,7 @@ def revise(path: Path, words: Mapping[str, Words]) -> bool:
         OSError: the file cannot be read or written, or somebody else is at it.
         Untrustworthy: it is no file, or too large to be one.
     """
-    with _alone(path.parent):
-        content = read_untrusted(path, most_bytes=MOST_BYTES, what="limits file")
-        if content is None:
-            return False
-        before = content.decode()
-        after = reworded(before, words)
-        if after != before:
-            write_limits(path, after)
-        return after != before
+    return rewrite(path, lambda text: reworded(text, words))
 
 
 def reworded(content: str, words: Mapping[str, Words]) -> str:
@@ -97,17 +85,3 @@ def _task(workload: Workload, readings: Mapping[tuple[str, str], Reading]) -> Ta
         working[share.limits.uuid] = reading is not None and reading.active
     assert workload.limits is not None, "only workloads with limits are asked"
     return Task(key=workload.key, host=workload.owner.node, priority=workload.limits.priority, working=working)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Lock the folder: whoever changes the limits in it (a resize, say) holds the same lock meanwhile.
-
-    Never waits, for a workload may hold that lock for ever: the next round tries again.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)

@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 
 from hami_core.errors import HamiError
+from hami_core.isolation.processes import running_processes
 from hami_core.monitor.activity import Activity, Reading
 from hami_core.monitor.devices import DeviceWatch
 from hami_core.monitor.feedback import Feedback
 from hami_core.monitor.picture import Picture
-from hami_core.monitor.processes import running_processes
 from hami_core.monitor.workload import Source, Workload
 
 _log = logging.getLogger(__name__)

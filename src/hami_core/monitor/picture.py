@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from hami_core.isolation.processes import ProcessTable, cgroup_of, in_pod
 from hami_core.monitor.activity import Reading
 from hami_core.monitor.devices import Devices, HostDevice
-from hami_core.monitor.processes import ProcessTable, cgroup_of, in_pod
 from hami_core.monitor.workload import Share, Workload
 from hami_core.units import MIB
 

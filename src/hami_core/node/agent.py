@@ -21,6 +21,7 @@ from hami_core.node.furnishing import Furnisher
 from hami_core.node.health import Kind, Sighting
 from hami_core.node.ids import Replica, replicas
 from hami_core.node.late import LateBinder
+from hami_core.node.limits import LimitsKeeper
 from hami_core.node.plugin import DevicePlugin
 from hami_core.node.pods import pods_of
 from hami_core.node.registration import Registration
@@ -86,6 +87,7 @@ class NodeAgent:
             group.create_task(self._events.run())
             group.create_task(self._refresh_for_ever(group))
             group.create_task(self._clean_for_ever())
+            group.create_task(self._keep_limits())
             for vendor in self.discovery.vendors:
                 group.create_task(watch(self._registry, vendor, self._see, environ=self._environ))
 
@@ -155,6 +157,10 @@ class NodeAgent:
     def _replicas(self, family: str) -> tuple[Replica, ...]:
         numa = self.sharing.of(self._registry.family(family).family).numa
         return replicas(self.discovery.of_family(family), numa=numa)
+
+    async def _keep_limits(self) -> None:
+        await self._refreshed.wait()  # cores are percent of cards that must be known
+        await LimitsKeeper(self._host).run()
 
     async def _clean_for_ever(self) -> None:
         await self._refreshed.wait()
