@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 _PEOPLE = {
+    "HAMI_<VENDOR>_LIBRARY": "The management library of a vendor that is not NVIDIA, such as `HAMI_MLU_LIBRARY`.",
     "HAMI_DEBUG": "1: an internal error shows its traceback.",
     "HAMI_NATIVE_DIR": "Folder of native libraries to use in place of those in the vendors' packages.",
     "HAMI_NODELOCK_EXPIRE": "As `hami scheduler --node-lock-timeout`.",

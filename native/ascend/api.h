@@ -86,6 +86,9 @@ rtError_t rtsModelExecuteAsync(rtModel_t mdl, rtStream_t stm);
 rtError_t rtModelExecute(rtModel_t mdl, rtStream_t stm, uint32_t flag);
 
 rtError_t rtGetDevice(int32_t *devId);
+rtError_t rtSetDevice(int32_t devId);
+rtError_t rtGetDeviceCount(int32_t *cnt);
+rtError_t rtStreamSynchronize(rtStream_t stm);
 rtError_t rtEventCreate(rtEvent_t *evt);
 rtError_t rtEventDestroy(rtEvent_t evt);
 rtError_t rtEventRecord(rtEvent_t evt, rtStream_t stm);

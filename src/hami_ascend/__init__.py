@@ -5,12 +5,14 @@ into fixed templates, so admission rounds memory up to one; a pod may ask for th
 supports it; cards of one container want to be on one network ring, and on the 910C in pairs that share a module.
 
 Facts: wire contract sections 1.1, 1.5, 2 and 4.5. Modules: `config` (the configuration and the built-in chips),
-`admission` (templates), `topology` (rings and pairs).
+`admission` (templates), `topology` (rings and pairs), `dcmi` and `probe` (the driver), `allocate` (what a container
+gets).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,20 +20,28 @@ import msgspec
 
 from hami_ascend.admission import TemplateEdits, template_for, wants_soft_mode
 from hami_ascend.config import ChipConfig, ChipSettings, VnpuConfig, settings_of
-from hami_ascend.topology import RingScore, choose_cards, wants_topology
+from hami_ascend.topology import RING, RingScore, choose_cards, wants_topology
 from hami_core.behaviour import FitBehaviour, FitContext
-from hami_core.family import Family, Resources, SelectorKeys, Template, Units, WireNames
+from hami_core.family import Family, Isolation, Resources, SelectorKeys, Template, Units, VisibleForm, WireNames
 from hami_core.hookspecs import hookimpl
 from hami_core.model import Device, DeviceRequest, DeviceShare, Placement, PodRequest
+from hami_core.packaged import machines_in
 from hami_core.verdict import Reason
 
 if TYPE_CHECKING:
-    from hami_core.behaviour import Admitter, PlacementWriter
+    from hami_core.behaviour import Admitter, Allocator, PlacementWriter, Probe
     from hami_core.wire.device_config import ConfigSections
 
 VENDOR = "ascend"
+ISOLATION = Isolation(
+    library="lib/libhami_ascend.so",
+    simulator_dir="lib/fake/ascend",
+    visible_env="ASCEND_RT_VISIBLE_DEVICES",
+    visible_form=VisibleForm.INDEX,
+    runtime_env="ASCEND_VISIBLE_DEVICES",
+)
 _SOFT_CORES = 100  # in soft mode cores are a percentage, whatever the chip has
-_NODE_MODE = "hami-vnpu-core"  # node annotation of the device plugin: "true" where soft mode is on
+_NODE_MODE = "hami-vnpu-core"  # node annotation of the device plugin or the node agent: "true" where soft mode is on
 _NS_PER_S = 1_000_000_000
 
 
@@ -57,6 +67,8 @@ def _family(chip: ChipConfig, *, soft_mode: bool) -> Family:
             handshake=f"hami.io/node-handshake-{word}",
             to_allocate=f"hami.io/{word}-devices-to-allocate",
             allocated=f"hami.io/{word}-devices-allocated",
+            custom=(RING,),
+            node=((_NODE_MODE, "true"),),  # the isolation library serves any size on any card
         ),
         selectors=SelectorKeys(allow_uuids=f"hami.io/use-{word}-uuid", deny_uuids=f"hami.io/no-use-{word}-uuid"),
         templates=tuple(
@@ -64,6 +76,8 @@ def _family(chip: ChipConfig, *, soft_mode: bool) -> Family:
             for entry in templates
         ),
         runtime_class=chip.runtime_class_name or None,
+        models=(chip.chip_name,),
+        isolation=ISOLATION,
         settings=ChipSettings(
             whole_card_mib=chip.memory_allocatable,
             capacity_mib=chip.memory_capacity or chip.memory_allocatable,
@@ -73,6 +87,22 @@ def _family(chip: ChipConfig, *, soft_mode: bool) -> Family:
             soft_mode=soft_mode,
         ),
     )
+
+
+@hookimpl
+def hami_machines() -> Iterable[Path]:
+    """The machine files of this package."""
+    return machines_in(__name__)
+
+
+@hookimpl
+def hami_probe(vendor: str) -> Probe | None:
+    """DCMI, in a child process."""
+    if vendor != VENDOR:
+        return None
+    from hami_ascend.probe import probe  # noqa: PLC0415 - a scheduler loads this plugin without a driver
+
+    return probe
 
 
 @hookimpl
@@ -109,6 +139,14 @@ def hami_fit(family: Family) -> FitBehaviour:
 def hami_place(family: Family) -> PlacementWriter:
     """The annotations that Ascend's device plugin cuts cards by."""
     return TemplateNames(family=family)
+
+
+@hookimpl
+def hami_allocate(family: Family) -> Allocator:
+    """A template's name for the firmware, or the devices and what holds a container to its share of them."""
+    from hami_ascend.allocate import AscendAllocate  # noqa: PLC0415 - only the node and `hami run` allocate
+
+    return AscendAllocate(family)
 
 
 @attrs.frozen(kw_only=True)

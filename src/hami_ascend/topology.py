@@ -12,14 +12,14 @@ from hami_core.behaviour import Candidate, Chooser, FitContext
 from hami_core.family import Family
 from hami_core.model import Device, DeviceRequest, DeviceUse, Placement, PodRequest
 
-_RING = "NetworkID"  # in the register's custominfo
+RING = "NetworkID"  # in the register's custominfo
 _CARDS_PER_MODULE = 2
 _RING_WEIGHT = 10.0
 
 
 def ring_of(device: Device) -> float | None:
     """The ring a card is on, or None where its node does not say."""
-    ring = device.custom.get(_RING)
+    ring = device.custom.get(RING)
     return float(ring) if isinstance(ring, int | float) and not isinstance(ring, bool) else None
 
 

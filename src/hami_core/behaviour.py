@@ -286,7 +286,7 @@ class AllocationContext:
     """Where the allocation takes place: host paths and node settings the vendor's edits refer to.
 
     `files` are those that this container's edits had before, `others` those of the other containers of the family on
-    this node: what a vendor must not give out twice is in them.
+    this node: what a vendor must not give out twice is in them. `pod_annotations` are empty outside a cluster.
     """
 
     shares: tuple[DeviceShare, ...]
@@ -298,6 +298,7 @@ class AllocationContext:
     oversubscribe: bool = False
     files: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     others: tuple[Mapping[str, str], ...] = attrs.field(default=(), hash=False)
+    pod_annotations: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     settings: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
 
 

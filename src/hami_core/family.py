@@ -76,6 +76,8 @@ class WireNames:
     to_allocate: str | None = None
     allocated: str = attrs.field(validator=text)
     lock: NodeLock = NodeLock.MUTEX
+    custom: tuple[str, ...] = ()  # facts of a card, of those in `Device.custom`, that the register carries
+    node: tuple[tuple[str, str], ...] = ()  # annotations with their values that the node agent writes beside it
 
 
 @attrs.frozen(kw_only=True)
@@ -149,6 +151,7 @@ class Family:
 
     name: str = attrs.field(validator=text)  # HAMi's CommonWord, also the type field in pod annotations
     vendor: str = attrs.field(validator=text)  # "nvidia", "ascend": the plugin's word and the examples folder
+    models: tuple[str, ...] = ()  # as the driver names them, where a vendor has several families; () means any
     resources: Resources
     wire: WireNames
     units: Units = Units()
@@ -159,3 +162,9 @@ class Family:
     isolation: Isolation | None = None
     sharing: Sharing | None = None  # where the vendor's section of the configuration says it, and HAMi's config.json
     settings: object = attrs.field(default=None, hash=False)  # the plugin's typed section; the core never looks inside
+
+    def registered_model(self, model: str) -> str:
+        """A card's model as HAMi's device plugins register it: the family's word, and what the driver's name adds."""
+        if model in self.models:
+            return self.name
+        return model if model.startswith(self.name) else f"{self.name}-{model}"

@@ -87,10 +87,12 @@ class MachineFile:
     _cards: tuple[_Card, ...] = attrs.field(alias="cards", repr=False)
 
     def cards_of(self, family: Family, *, only: bool) -> tuple[Device, ...]:
-        """The cards of `family`; those that name no family are of the plugin's `only` one."""
-        return tuple(
-            _device(card, family) for card in self._cards if card.family == family.name or (only and not card.family)
-        )
+        """The cards of `family`; those that name no family are of the plugin's `only` one, or of their model's."""
+
+        def mine(card: _Card) -> bool:
+            return card.family == family.name if card.family else only or card.model in family.models
+
+        return tuple(_device(card, family) for card in self._cards if mine(card))
 
     def report(self) -> ProbeReport:
         """What a probe of this machine would say, for vendors without driver doubles."""

@@ -28,7 +28,7 @@ def built_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestAscend(PluginConformance):
     plugin = hami_ascend
-    machine = MACHINES / "atlas-800.json"
+    machine = ROOT / "src" / "hami_ascend" / "machines" / "ascend910b3x8.json"
     examples = ROOT / "examples" / "ascend"
     docs = PAGE
 

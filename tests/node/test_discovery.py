@@ -131,3 +131,9 @@ def test_cards_are_registered_split_and_scaled_under_the_familys_word(answers: A
     shared, cut = here.devices
     assert (shared.model, shared.slots, shared.memory_mib, shared.core_units) == ("NVIDIA-Tesla T4", 4, 23040, 200)
     assert (cut.model, cut.memory_mib, cut.core_units) == ("NVIDIA A40", 15360, 100)
+
+
+def test_vendors_that_an_agent_is_not_for_are_left_to_their_own_plugins() -> None:
+    every = load_registry()
+    assert {"ascend", "mlu", "nvidia"} <= set(Discovery(every, NodeSettings(node="n1")).vendors)
+    assert Discovery(every, NodeSettings(node="n1", vendors=("mlu",))).vendors == ("mlu",)

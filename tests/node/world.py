@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import attrs
+import yaml
 from tests.kube.fake_api import FakeApi, fake_api, until
 
 import hami_nvidia
@@ -36,6 +39,7 @@ from hami_core.testing.kubelet import Admitted, FakeKubelet
 ROOT = Path(__file__).resolve().parents[2]
 GPU = "nvidia.com/gpu"
 NODE = "/api/v1/nodes/n1"
+HAMI = "import sys; from hami_core.cli import main; main()"
 Object = dict[str, Any]
 
 
@@ -46,6 +50,41 @@ def pod_at(name: str) -> str:
 def container(name: str, memory_mib: int = 6000, gpus: int = 1) -> Object:
     limits = {GPU: str(gpus), "nvidia.com/gpumem": str(memory_mib)} if gpus else {}
     return {"name": name, "resources": {"limits": limits}}
+
+
+def kubeconfig(folder: Path, server: str) -> Path:
+    """A file by which a process finds the API server."""
+    config = {
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {"token": "secret"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    file = folder / "kubeconfig"
+    file.write_text(yaml.safe_dump(config))
+    return file
+
+
+@contextlib.asynccontextmanager
+async def agent_process(here: World, *options: str) -> AsyncIterator[None]:
+    """`hami node-agent` as a process; it must end well when it is told to."""
+    paths = here.settings.paths
+    agent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HAMI, "node-agent", "--node-name=n1"),
+        *(f"--kubeconfig={kubeconfig(here.folder, here.api.host)}", f"--cdi-dir={paths.cdi}"),
+        *(f"--plugins-dir={paths.plugins}", f"--pod-resources-socket={paths.pod_resources}"),
+        *(f"--files-dir={paths.files}", "--log-format=json", *options),
+        env=here.environ,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        await until(lambda: here.kubelet.devices(here.resource), patience_s=120)
+        yield
+    finally:
+        if agent.returncode is None:
+            agent.send_signal(signal.SIGTERM)
+        _, said = await agent.communicate()
+    assert agent.returncode == 0, said.decode()
 
 
 @attrs.define
@@ -59,6 +98,7 @@ class World:
     registry: Registry
     environ: dict[str, str]
     settings: NodeSettings
+    resource: str = GPU
     agent: NodeAgent = attrs.field(init=False)
     work: asyncio.Task[None] | None = None
 
@@ -68,7 +108,9 @@ class World:
         known = len(self.kubelet.registrations)
         self.work = asyncio.create_task(self.agent.run())
         # kubelet may still believe what an agent said that was killed.
-        await until(lambda: len(self.kubelet.registrations) > known and self.kubelet.devices(GPU), patience_s=30)
+        await until(
+            lambda: len(self.kubelet.registrations) > known and self.kubelet.devices(self.resource), patience_s=30
+        )
 
     async def kill(self) -> None:
         """End the agent without a word, as kill -9 would: nothing that it might do at its end is waited for."""
@@ -77,11 +119,22 @@ class World:
         with contextlib.suppress(asyncio.CancelledError):
             await self.work
 
-    async def place(self, name: str, *containers: Object, init: tuple[Object, ...] = ()) -> Object:
+    async def place(
+        self,
+        name: str,
+        *containers: Object,
+        init: tuple[Object, ...] = (),
+        annotations: Mapping[str, str] | None = None,
+    ) -> Object:
         """A pod that the scheduler decided on and bound, by what the node says of itself."""
         item: Object = {
             "kind": "Pod",
-            "metadata": {"namespace": "team", "name": name, "uid": f"uid-{name}", "annotations": {}},
+            "metadata": {
+                "namespace": "team",
+                "name": name,
+                "uid": f"uid-{name}",
+                "annotations": dict(annotations or {}),
+            },
             "spec": {"containers": list(containers), "initContainers": list(init), "nodeName": "n1"},
             "status": {"phase": "Pending"},
         }
@@ -94,7 +147,7 @@ class World:
         devices = {device.uuid: device for device in node.devices}
         now_ns = time.time_ns()
         told = placement_annotations(best.placement, request, self.registry, devices, now_ns=now_ns)
-        item["metadata"]["annotations"] = {**told, **bind_annotations(now_ns)}
+        item["metadata"]["annotations"] = {**(annotations or {}), **told, **bind_annotations(now_ns)}
         return await self.cluster.put(pod_at(name), item)
 
     async def remove(self, name: str) -> None:
@@ -139,8 +192,16 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, machine: str = "a40x2", **settings: Any) -> AsyncIterator[World]:
-    """A node without an agent yet."""
+async def world(
+    folder: Path,
+    machine: str = "a40x2",
+    *,
+    plugin: ModuleType = hami_nvidia,
+    doubles: str = "lib/fake",
+    resource: str = GPU,
+    **settings: Any,
+) -> AsyncIterator[World]:
+    """A node of one vendor's cards, without an agent yet."""
     native = {"HAMI_NATIVE_DIR": os.environ["HAMI_NATIVE_DIR"]}
     kubelet = FakeKubelet(folder / "k")
     paths = NodePaths(
@@ -149,8 +210,8 @@ async def world(folder: Path, machine: str = "a40x2", **settings: Any) -> AsyncI
     environ = {
         **os.environ,
         **native,
-        "LD_LIBRARY_PATH": str(packaged("hami_nvidia", "lib/fake", native)),
-        "HAMI_FAKE_MACHINE": str(packaged("hami_nvidia", f"machines/{machine}.json")),
+        "LD_LIBRARY_PATH": str(packaged(plugin.__name__, doubles, native)),
+        "HAMI_FAKE_MACHINE": str(packaged(plugin.__name__, f"machines/{machine}.json")),
         "HAMI_FAKE_STATE": str(folder / "driver-state"),
     }
     async with fake_api() as (cluster, api):
@@ -161,8 +222,9 @@ async def world(folder: Path, machine: str = "a40x2", **settings: Any) -> AsyncI
             kubelet=kubelet,
             cluster=cluster,
             api=api,
-            registry=load_registry(plugins=[hami_nvidia, builtin]),
+            registry=load_registry(plugins=[plugin, builtin]),
             environ=environ,
+            resource=resource,
             settings=NodeSettings(
                 node="n1",
                 paths=paths,
@@ -179,4 +241,4 @@ async def world(folder: Path, machine: str = "a40x2", **settings: Any) -> AsyncI
             await kubelet.stop()
 
 
-__all__ = ["GPU", "NODE", "BindingMode", "World", "container", "pod_at", "world"]
+__all__ = ["GPU", "NODE", "BindingMode", "World", "agent_process", "container", "pod_at", "world"]

@@ -14,7 +14,7 @@ import ctypes
 import json
 import sys
 from collections.abc import Callable
-from ctypes import byref, c_int32, c_size_t, c_uint, c_uint64, c_void_p
+from ctypes import byref, c_int32, c_size_t, c_uint, c_uint16, c_uint64, c_void_p
 from typing import Protocol
 
 MIB = 1024 * 1024
@@ -35,6 +35,31 @@ class Driver(Protocol):
 
     def wait(self) -> None:
         """Until everything launched has ended."""
+
+
+class Ascend:
+    """libruntime."""
+
+    HBM = c_int32(1)
+
+    def __init__(self) -> None:
+        self.driver = ctypes.CDLL("libruntime.so")
+        assert self.driver.rtSetDevice(c_int32(0)) == 0
+
+    def info(self) -> tuple[int, int]:
+        free, total = c_size_t(), c_size_t()
+        assert self.driver.rtMemGetInfoEx(self.HBM, byref(free), byref(total)) == 0
+        return free.value, total.value
+
+    def take(self, size: int) -> int:
+        return int(self.driver.rtMalloc(byref(c_void_p()), c_uint64(size), c_uint(2), c_uint16(0)))
+
+    def launch(self, duration: c_uint64) -> int:
+        none = c_void_p()
+        return int(self.driver.rtKernelLaunch(byref(duration), c_uint(1), none, c_uint(0), none, none))
+
+    def wait(self) -> None:
+        assert self.driver.rtStreamSynchronize(c_void_p()) == 0
 
 
 class Mlu:
@@ -93,7 +118,7 @@ class Nvidia:
         assert self.driver.cuCtxSynchronize() == 0
 
 
-DRIVERS: dict[str, Callable[[], Driver]] = {"mlu": Mlu, "nvidia": Nvidia}
+DRIVERS: dict[str, Callable[[], Driver]] = {"ascend": Ascend, "mlu": Mlu, "nvidia": Nvidia}
 
 
 def main(vendor: str, verb: str, *words: str) -> None:

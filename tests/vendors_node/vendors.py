@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+import hami_ascend
 import hami_mlu
 import hami_nvidia
 from hami_core.local.machine import Machine, simulated
@@ -39,12 +40,16 @@ class Vendor:
     start_code: int  # an answer of `start` that says more than that there is no driver
     health: bool = True  # whether the driver tells of a card's health by itself, beside events
     processes: bool = True  # whether it lists processes
+    numa: bool = True  # whether the driver tells the NUMA node
     places: bool = True  # whether HAMI_<VENDOR>_LIBRARY can name the library
     out_of_memory: int  # what a program gets past its share
     count_resource: str
     memory_resource: str
     memory_unit_mib: int = 1
     extra_limits: Mapping[str, str] = attrs.field(factory=dict)
+    pod_annotations: Mapping[str, str] = attrs.field(factory=dict)
+    doubles: str  # where the package has them
+    device_nodes: tuple[str, ...] = ()  # what a container of one card gets by CDI, by the card's index
 
     @property
     def registry(self) -> Registry:
@@ -62,6 +67,24 @@ class Vendor:
 
 VENDORS = (
     Vendor(
+        name="ascend",
+        plugin=hami_ascend,
+        family="Ascend910B3",
+        machine="ascend910b3x8",
+        library="libdcmi.so",
+        start="dcmi_init",
+        count="dcmi_get_card_list",
+        uuid="dcmi_get_device_die_v2",
+        start_code=-8005,
+        numa=False,  # from the kernel, by the card's bus: tests/ascend/test_probe.py
+        out_of_memory=207001,
+        count_resource="huawei.com/Ascend910B3",
+        memory_resource="huawei.com/Ascend910B3-memory",
+        pod_annotations={"huawei.com/vnpu-mode": "hami-core"},
+        doubles="lib/fake/ascend",
+        device_nodes=("/dev/davinci{index}", "/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"),
+    ),
+    Vendor(
         name="mlu",
         plugin=hami_mlu,
         family="MLU",
@@ -76,6 +99,8 @@ VENDORS = (
         memory_resource="cambricon.com/mlu.smlu.vmemory",
         memory_unit_mib=256,
         extra_limits={"cambricon.com/mlu.smlu.vcore": "30"},
+        doubles="lib/fake/mlu",
+        device_nodes=("/dev/cambricon_dev{index}", "/dev/cambricon_ctl"),
     ),
     Vendor(
         name="nvidia",
@@ -92,6 +117,7 @@ VENDORS = (
         out_of_memory=2,
         count_resource="nvidia.com/gpu",
         memory_resource="nvidia.com/gpumem",
+        doubles="lib/fake",
     ),
 )
 

@@ -132,6 +132,18 @@ rtError_t rtGetDevice(int32_t *devId) {
   return RT_ERROR_NONE;
 }
 
+rtError_t rtSetDevice(int32_t devId) { return card_use(devId) ? RT_ERROR_NONE : INVALID; }
+
+rtError_t rtGetDeviceCount(int32_t *cnt) {
+  *cnt = card_count();
+  return RT_ERROR_NONE;
+}
+
+rtError_t rtStreamSynchronize(rtStream_t stm) {
+  card_synchronise(stm);
+  return RT_ERROR_NONE;
+}
+
 rtError_t rtEventCreate(rtEvent_t *evt) {
   *evt = card_event_create();
   return *evt == NULL ? INVALID : RT_ERROR_NONE;

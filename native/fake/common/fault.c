@@ -42,7 +42,8 @@ static bool parse_action(const char *text, struct rule *rule) {
   const char *digits = delay ? text + 6 : text;
   rule->action = delay ? ACTION_DELAY : ACTION_CODE;
   rule->value = strtol(digits, &end, 10);
-  return digits[0] >= '0' && digits[0] <= '9' && *end == '\0' && rule->value <= 1000000;
+  const char *first = !delay && digits[0] == '-' ? digits + 1 : digits; /* some vendors' codes are negative */
+  return first[0] >= '0' && first[0] <= '9' && *end == '\0' && rule->value <= 1000000 && rule->value >= -1000000;
 }
 
 /* name[@k[+]]=action; without @k every call, with @k the k-th, with @k+ the k-th and all after it. */

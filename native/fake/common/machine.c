@@ -180,8 +180,8 @@ static bool parse_compute(struct parser *parser, const struct json *object, stru
   if (strncmp(device->uuid, "GPU-", 4) != 0) {
     return refuse(parser, "uuid", "must start with GPU-");
   }
-  if (!unsigned_number(parser, object, "multiprocessors", 1, 1024, -1, &device->multiprocessors)) {
-    return false;
+  if (json_member(object, "multiprocessors") == NULL) {
+    return refuse(parser, "multiprocessors", "must be a whole number from 1 to 1024");
   }
   const struct json *pair = json_member(object, "compute_capability");
   if (pair == NULL || pair->kind != JSON_ARRAY || pair->count != 2 || pair->first->kind != JSON_INTEGER ||
@@ -214,6 +214,7 @@ static bool parse_device(struct parser *parser, const struct json *object, struc
       !mebibytes(parser, object, "reserved_mib", 0, 0, &device->reserved_bytes) ||
       !mebibytes(parser, object, "context_mib", 0, 256, &device->context_bytes) ||
       !unsigned_number(parser, object, "core_units", 1, 1024, 100, &device->core_units) ||
+      !unsigned_number(parser, object, "multiprocessors", 1, 1024, 1, &device->multiprocessors) ||
       !truth(parser, object, "healthy", true, &device->healthy) ||
       !unsigned_number(parser, object, "threads_per_multiprocessor", 32, 4096, 2048,
                        &device->threads_per_multiprocessor) ||

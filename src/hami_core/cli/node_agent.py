@@ -16,6 +16,13 @@ _PATH = click.Path(path_type=Path, file_okay=False)
 @click.option("--node-name", envvar="NODE_NAME", required=True, help="This node, as Kubernetes calls it.")
 @click.option("--kubeconfig", type=_FILE, help="Without it: the pod's service account, else ~/.kube/config.")
 @click.option("--context", help="Of the kubeconfig.")
+@click.option(
+    "--vendor",
+    "vendors",
+    multiple=True,
+    metavar="V",
+    help="Allocate cards of this vendor only, such as nvidia; repeatable. Without it: of every plugin that can.",
+)
 @click.option("--device-config-file", type=_FILE, help="HAMi's device-config.yaml.")
 @simulate_option
 @click.option(
@@ -101,6 +108,7 @@ def node_agent(
     node_name: str,
     kubeconfig: Path | None,
     context: str | None,
+    vendors: tuple[str, ...],
     device_config_file: Path | None,
     simulate: str | None,
     binding: str,
@@ -137,6 +145,7 @@ def node_agent(
         from hami_core.node.agent import NodeAgent, work_until_signalled
     except ModuleNotFoundError as err:
         raise click.ClickException(f"{err.name} is not installed; pip install 'hami-core[kubernetes]'") from err
+    from hami_core.errors import UnknownName
     from hami_core.kube.logs import set_up
     from hami_core.node.health import XID_HARMLESS, HealthRules
     from hami_core.node.settings import BindingMode, NodePaths, NodeSettings, TaintWhen
@@ -148,6 +157,7 @@ def node_agent(
         node=node_name,
         paths=NodePaths(plugins=plugins_dir, pod_resources=pod_resources_socket, cdi=cdi_dir, files=files_dir),
         binding=BindingMode(binding),
+        vendors=vendors,
         node_config=node_config_file,
         split_count=device_split_count,
         memory_scaling=device_memory_scaling,
@@ -166,6 +176,9 @@ def node_agent(
         evict_after_s=evict_after,
     )
     registry = load_registry(None if device_config_file is None else ConfigSections.load(device_config_file))
+    for name in vendors:
+        if name not in registry.vendors:
+            raise UnknownName(kind="vendor", name=name, known=tuple(registry.vendors))
 
     environ = {**os.environ, **machine_of(simulate, registry).simulation(registry)}
 

@@ -49,5 +49,5 @@ def _node(facts: NodeFacts) -> dict[str, Any]:
 
 
 def _registered(device: Device, family: Family) -> Device:
-    """The device with its model as HAMi's device plugins write it: the family's word before the driver's name."""
-    return attrs.evolve(device, model=f"{family.name}-{device.model}")
+    """The device with its model as HAMi's device plugins write it."""
+    return attrs.evolve(device, model=family.registered_model(device.model))

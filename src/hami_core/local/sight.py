@@ -106,11 +106,13 @@ def cards_of(report: ProbeReport, registry: Registry) -> list[Card]:
 
 
 def _family_of(probed: ProbedDevice, vendor: str, registry: Registry) -> str:
-    """The vendor's family, or of several the one the probe names."""
-    names = [loaded.family.name for loaded in families_of(registry, vendor)]
+    """The vendor's family, or of several the one that has the model, or that the probe names."""
+    families = [loaded.family for loaded in families_of(registry, vendor)]
+    names = [family.name for family in families]
     if len(names) == 1:
         return names[0]
-    named = str(probed.custom.get("family", ""))
+    named = next((family.name for family in families if probed.model in family.models), None)
+    named = named or str(probed.custom.get("family", ""))
     if named not in names:
         raise ProbeFailed(f"{vendor} device {probed.uuid} ({probed.model}) is of no family of {', '.join(names)}")
     return named

@@ -60,6 +60,7 @@ class Discovery:
         self.problems: dict[str, str] = {}
         self.rules = settings.health
         self._registry = registry
+        self._only = frozenset(settings.vendors)
         self._sharing = NodeSharing(settings) if sharing is None else sharing
         self._environ = environ
         self._clock = clock
@@ -69,7 +70,7 @@ class Discovery:
     def vendors(self) -> tuple[str, ...]:
         """Vendors that this agent allocates for, sorted."""
         served = {item.family.vendor for item in self._registry.families.values() if item.allocate is not None}
-        return tuple(sorted(served))
+        return tuple(sorted(served & self._only if self._only else served))
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -160,7 +161,7 @@ class Discovery:
         memory_mib = device.memory_mib or sharing.memory_mib or 0
         return attrs.evolve(
             device,
-            model=_word_first(device.model, device.family),
+            model=self._registry.family(device.family).family.registered_model(device.model),
             memory_mib=memory_mib if partitioned else int(memory_mib * sharing.memory_scaling),
             core_units=device.core_units if partitioned else int(device.core_units * sharing.core_scaling),
             slots=sharing.split_count,
@@ -173,11 +174,6 @@ def _judged(card: Card | None) -> Sighting:
     if card is None:
         return VANISHED
     return GOOD if card.probed.healthy else Sighting(kind=Kind.FAULT, note=card.probed.health_note)
-
-
-def _word_first(model: str, family: str) -> str:
-    """The model as HAMi's device plugins register it: the family's word comes first, once."""
-    return model if model.startswith(family) else f"{family}-{model}"
 
 
 def _some(found: Iterable[Change | None]) -> list[Change]:

@@ -100,6 +100,7 @@ class Furnisher:
             oversubscribe=sharing.oversubscribe,
             files=self.files.added(record),
             others=tuple(self.files.added(other) for other in others if (other.uid, other.container) != mine),
+            pod_annotations=assignment.pod.annotations,
             settings={} if library is None else {"library": library, "log_level": sharing.log_level},
         )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+import attrs
 import msgspec
 
 from hami_core.errors import ApiFailed
@@ -48,14 +50,20 @@ def wanted_annotations(
     for name, cards in sorted(mine.items()):
         wire = registry.family(name).family.wire
         if wire.register is not None:
-            encode = encode_csv if wire.register_form is RegisterForm.CSV else encode_json
-            written[wire.register] = encode(cards)
+            encode = encode_csv if wire.register_form is RegisterForm.CSV else partial(encode_json, custom=True)
+            written[wire.register] = encode([_told(card, wire.custom) for card in cards])
+        written.update(wire.node)
         if wire.handshake is not None and decode_handshake(node.annotations.get(wire.handshake, "")).asking:
             written[wire.handshake] = encode_answer(now)
     others = {device.family for device in read_inventory(node, registry).devices} - mine.keys()
     # Cards that somebody else allocates need the lock, and the annotation speaks for the whole node.
     written[BINDING] = LATE if late and mine and not others else None
     return {key: value for key, value in written.items() if node.annotations.get(key) != value}
+
+
+def _told(card: Device, facts: Iterable[str]) -> Device:
+    """The card with those of its own facts that others may read."""
+    return attrs.evolve(card, custom={name: card.custom[name] for name in facts if name in card.custom})
 
 
 class Registration:

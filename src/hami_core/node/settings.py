@@ -45,6 +45,7 @@ class NodeSettings:
 
     node: str = attrs.field(validator=text)
     paths: NodePaths = attrs.field(factory=NodePaths)
+    vendors: tuple[str, ...] = ()  # whose cards are allocated here; () means of all that can be
     binding: BindingMode = BindingMode.LATE
     node_config: Path | None = None  # HAMi's config.json: what differs on single nodes
     split_count: int | None = attrs.field(default=None, validator=attrs.validators.optional(whole(1)))

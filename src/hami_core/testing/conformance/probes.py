@@ -69,7 +69,8 @@ def the_probe_sees_the_machine(subject: Subject) -> None:
     """What the driver says comes out as it went in."""
     require(subject.machine, "there is no machine file to compare with", "Name one: machine = PATH.")
     assert subject.simulate is not None
-    there = {(card.uuid, card.index, card.memory_mib) for item in subject.families for card in subject.written(item)}
+    assert subject.machine is not None
+    there = {(card.uuid, card.index, card.memory_mib) for card in subject.machine.report().devices}
     for vendor, probe in subject.probes.items():
         with tempfile.TemporaryDirectory() as folder:
             report = probe_in(probe, vendor, subject.simulate(Path(folder)), timeout_s=_TIMEOUT_S)
