@@ -3,6 +3,8 @@ ARG PYTHON=3.13-slim-trixie
 
 FROM python:${PYTHON} AS build
 # The NVIDIA plugin brings a C library.
+# A pinned version would stop the build as soon as Debian replaces it; this stage is thrown away.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends gcc libc6-dev \
  && rm -rf /var/lib/apt/lists/*

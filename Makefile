@@ -63,13 +63,14 @@ node-test: sync ## The node agent on a real kubelet and containerd, with real co
 scale-test: sync ## The promises for large clusters, measured: 5,000 nodes and 100,000 pods (some 15 minutes; needs Go)
 	$(VENV)/python -m benchmarks.cluster.scale
 
-check: sync ## Format, lint, types, import contracts, the docs site, C format, spelling
+check: sync ## Format, lint, types, import contracts, the docs site, C format, Dockerfile, spelling
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
 	NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs build --quiet
 	$(VENV)/clang-format --dry-run --Werror $$(git ls-files 'native/*.c' 'native/*.h' 'examples/*.c' 'examples/*.h')
+	$(VENV)/hadolint Dockerfile
 	$(VENV)/codespell $$(git ls-files '*.py' '*.md' '*.c' '*.h' '*.toml' '*.yaml' Makefile)
 
 proto: $(if $(findstring .boot,$(UV)),$(BOOT)/uv) ## Generate the services' code from proto/ (with Go there, the Go example's too)

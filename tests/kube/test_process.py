@@ -232,6 +232,56 @@ async def test_a_pod_that_fits_nowhere_is_explained_with_what_would_help() -> No
 
 
 @in_loop
+async def test_a_new_leader_explains_pods_that_it_has_not_decided() -> None:
+    async with fake_api() as both, running(both) as (scheduler, client):
+        fake = both[0]
+        await fake.put("/api/v1/nodes/n1", node("n1"))
+        misspelt = {"hami.io/node-scheduler-policy": "binpak"}
+        pods = {
+            "held": placed("held", "GPU-n1-0", "n1"),
+            "large": pod("large", 9000, annotations=misspelt),
+            "small": pod("small", 1000),
+            "wrong": pod("wrong", "many"),
+            "plain": pod("plain", 0),
+        }
+        for name, item in pods.items():
+            await fake.put(f"{PODS}/{name}", item)
+        await until(lambda: scheduler.closed() == "" and scheduler.cache.placed and scheduler.cache.inventories)
+        status, told = 0, {}
+        for name in pods:
+            status, text = await client.get(f"/explain/team/{name}")
+            told[name] = json.loads(text)
+        assert (status, told["plain"]) == (404, {"error": "there is no pod team/plain, or it asks for no device"})
+        assert (told["held"]["outcome"], told["held"]["node"]) == ("bound", "n1")
+        assert "GPU-n1-0 (6000 MiB)" in told["held"]["message"]
+        assert told["large"]["outcome"] == "rejected"
+        assert "did not decide it" in told["large"]["message"]
+        assert "9000 MiB" in told["large"]["nodes"]["n1"][1]
+        assert "did you mean binpack?" in told["large"]["notes"][0]
+        assert told["large"]["advice"]
+        assert told["small"]["outcome"] == "waiting"
+        assert "fits node n1 now" in told["small"]["message"]
+        assert told["wrong"]["outcome"] == "rejected"
+        assert scheduler.cache.flights == {}
+
+
+@in_loop
+async def test_a_policy_that_nobody_has_is_said_in_an_event_and_in_the_explanation() -> None:
+    async with fake_api() as both, running(both) as (scheduler, client):
+        fake = both[0]
+        await fake.put("/api/v1/nodes/n1", node("n1"))
+        await until(lambda: scheduler.closed() == "" and scheduler.cache.inventories)
+        item = pod("a", annotations={"hami.io/gpu-scheduler-policy": "sprede"})
+        for _ in range(2):
+            await client.post("/filter", {"Pod": item, "NodeNames": ["n1"]})
+        await until(lambda: [event for event in fake.events if event["reason"] == "UnknownPolicy"])
+        (told,) = [event for event in fake.events if event["reason"] == "UnknownPolicy"]
+        assert 'no device policy is called "sprede", spread is taken; did you mean spread?' in told["message"]
+        notes = json.loads((await client.get("/explain/team/a"))[1])["notes"]
+        assert told["message"].startswith(notes[0])
+
+
+@in_loop
 async def test_metrics_have_hamis_names_and_labels_and_its_old_ones_when_asked() -> None:
     async with fake_api() as both, running(both, Settings(legacy_metrics=True)) as (scheduler, _client):
         fake = both[0]

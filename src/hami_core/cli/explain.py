@@ -60,7 +60,7 @@ def explain_pod(
         raw = _from_server(server, ca_file, path)
     document: dict[str, Any] = json.loads(raw)
     emit(document, output, lambda console: _tables(document, console))
-    return 75 if document["outcome"] in ("rejected", "failed") else 0
+    return 75 if document["outcome"] in ("rejected", "failed", "waiting") else 0
 
 
 async def _through_api(kubeconfig: Path | None, context: str | None, service: str, path: tuple[str, ...]) -> bytes:
@@ -112,5 +112,6 @@ def _tables(document: dict[str, Any], console: Console) -> list[RenderableType]:
         for name, lines in document["nodes"].items():
             made.add_row(plain(name), "\n".join(plain(line) for line in lines))
         parts.append(made)
+    parts.extend(f"note: {plain(line)}" for line in document.get("notes", ()))
     parts.extend(f"would help: {plain(line)}" for line in document.get("advice", ()))
     return parts

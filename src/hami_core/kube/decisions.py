@@ -11,7 +11,11 @@ from hami_core.kube.explanations import Answer, Explanation, Explanations, lines
 from hami_core.kube.waking import Waking
 from hami_core.model import PodRequest
 from hami_core.registry import Registry
+from hami_core.score.names import unknown_policies
 from hami_core.verdict import Fits
+
+_POLICIES = 1000
+"""Pairs of policy names that are remembered: a chain can be written in any number of ways."""
 
 _log = logging.getLogger("hami.decisions")
 
@@ -38,6 +42,7 @@ class Decisions:
         self._waking = waking
         self._events = events
         self._explanations = explanations
+        self._known_policies: set[tuple[str, str]] = set()
 
     def reserved(self, request: PodRequest, decision: str, best: Fits, took_s: float) -> None:
         """A node was chosen and its share reserved."""
@@ -91,6 +96,9 @@ class Decisions:
         reason = {"reserved": "FilteringSucceed", "rejected": "FilteringFailed", "bound": "BindingSucceed"}
         ref = PodRef(namespace=request.namespace, name=request.name, uid=request.uid)
         self._events.say(ref, reason.get(outcome, "BindingFailed"), message, decision=decision, warning=not good)
+        notes = self._unknown_policies(request)
+        for note in notes:
+            self._events.say(ref, "UnknownPolicy", note, decision=decision, warning=True)
         self._explanations.keep(
             Explanation(
                 pod=pod,
@@ -102,6 +110,17 @@ class Decisions:
                 node=node,
                 tally=tally_of(texts or {}),
                 nodes=lines_of(answers or {}),
+                notes=notes,
             )
         )
         self.registry.decided(pod=pod, node=node, reason=message)
+
+    def _unknown_policies(self, request: PodRequest) -> tuple[str, ...]:
+        """What the pod names and no plugin has; names that were all known once are not looked at again."""
+        named = request.node_policy, request.device_policy
+        if named in self._known_policies:
+            return ()
+        notes = unknown_policies(request, self.registry.policies)
+        if not notes and len(self._known_policies) < _POLICIES:
+            self._known_policies.add(named)
+        return notes

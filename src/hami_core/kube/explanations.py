@@ -32,13 +32,14 @@ class Explanation:
 
     pod: str
     decision: str
-    outcome: str  # reserved, bound, rejected, failed
+    outcome: str  # reserved, bound, rejected, failed; of a pod that this process has not decided: waiting
     message: str
     when: str
     request: PodRequest | None = attrs.field(default=None, repr=False)
     node: str | None = None
     tally: Mapping[str, int] = attrs.field(factory=dict, hash=False)
     nodes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, hash=False)
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as JSON data."""
@@ -51,6 +52,7 @@ class Explanation:
             "node": self.node,
             "tally": dict(self.tally),
             "nodes": {name: list(lines) for name, lines in self.nodes.items()},
+            "notes": list(self.notes),
         }
 
 

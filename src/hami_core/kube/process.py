@@ -22,9 +22,10 @@ from hami_core.kube.cache import Cache, NodeSink, PodSink, QuotaSink, quota_deco
 from hami_core.kube.decisions import Decisions
 from hami_core.kube.election import Elector, campaigning
 from hami_core.kube.events import Events
-from hami_core.kube.explanations import Explanations
+from hami_core.kube.explanations import Explanation, Explanations
 from hami_core.kube.filtering import Filtering
 from hami_core.kube.metrics import Metrics
+from hami_core.kube.recall import recall
 from hami_core.kube.records import decode_node, decode_pod
 from hami_core.kube.reflector import Reflector
 from hami_core.kube.rehearsal import Rehearsal, decode_whole_pod
@@ -117,6 +118,12 @@ class Scheduler:
     def synced(self) -> bool:
         """Whether the cache has seen the whole cluster."""
         return all(each.synced.is_set() for each in (self._nodes, self._pods, self._quotas))
+
+    async def recall(self, namespace: str, name: str) -> Explanation | None:
+        """What can be said of a pod that this process has not decided. Raises ApiFailed, BadWire."""
+        if not self.synced:
+            raise ApiFailed(call=f"explain {namespace}/{name}", problem="the cluster has not been read yet")
+        return await recall(self._api, self.cache, self.settings, namespace, name)
 
     def closed(self) -> str:
         """Why filter and bind are not answered now; empty when they are."""

@@ -79,14 +79,10 @@ class _Routes:
 
     async def explain(self, request: web.Request) -> web.Response:
         """The last verdict about a pod, and what would help."""
-        pod = f"{request.match_info['namespace']}/{request.match_info['name']}"
-        found = self._scheduler.explanations.of(pod)
+        namespace, name = request.match_info["namespace"], request.match_info["name"]
+        found = self._scheduler.explanations.of(f"{namespace}/{name}") or await self._scheduler.recall(namespace, name)
         if found is None:
-            problem = (
-                f"nothing is known of pod {pod}: it asked for no device, or was decided long ago or by another leader "
-                f"({self._scheduler.closed() or 'this process leads'})"
-            )
-            return _refusal(404, problem)
+            return _refusal(404, f"there is no pod {namespace}/{name}, or it asks for no device")
         document = found.to_dict()
         if found.outcome == "rejected" and found.request is not None and found.request.families:
             snapshot = self._scheduler.cache.fleet.snapshot()
