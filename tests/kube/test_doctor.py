@@ -128,7 +128,6 @@ async def patient() -> AsyncIterator[Patient]:
         made = Patient(fake=fake, api=api)
         fake.faults.append(made.answer)
         objects = {
-            "/version": {"major": "1", "minor": "37", "gitVersion": "v1.37.2", "metadata": {}},
             DEPLOYMENT: deployment("hami-scheduler", "--leader-elect", f"--trusted-user={PLUGIN}"),
             KUBE_SCHEDULER: deployment("hami-kube-scheduler"),
             WEBHOOK: webhook(),
@@ -172,7 +171,6 @@ def _node(**changes: Any) -> Object:
 
 OBJECTS: list[tuple[str, str, Object | None, str, str, str]] = [
     # id, path, what is there instead, check, what is said, what to do
-    ("old", "/version", {"major": "1", "minor": "29", "gitVersion": "v1.29.1"}, "versions", "before 1.30", "upgrade"),
     ("not-installed", DEPLOYMENT, None, "installation", "no Deployment", "helm install"),
     ("not-ready", DEPLOYMENT, deployment("hami-scheduler", ready=0), "installation", "none of 1", "describe"),
     ("no-webhook", WEBHOOK, None, "webhook", "default scheduler", "helm upgrade"),
@@ -286,6 +284,19 @@ async def test_what_is_wrong_with_an_object_is_said_with_what_to_do(
         else:
             await ill.fake.put(path, json.loads(json.dumps({"metadata": {}, **item})))
         assert [f for f in await ill.wrong() if f.check == check and what in f.what and do in f.do], await ill.wrong()
+
+
+VERSIONS = [("29", Level.PROBLEM, "before 1.30"), ("38", Level.NOTE, "tested are"), ("x", Level.UNKNOWN, "reads 1.x")]
+
+
+@pytest.mark.parametrize(("minor", "level", "what"), VERSIONS)
+@in_loop
+async def test_a_kubernetes_that_is_too_old_or_not_known_is_said(minor: str, level: Level, what: str) -> None:
+    async with patient() as ill:
+        ill.fake.minor = minor
+        (finding,) = await ill.wrong()
+        assert (finding.check, finding.level) == ("versions", level)
+        assert what in finding.what
 
 
 @in_loop
@@ -413,8 +424,7 @@ async def test_what_may_not_be_read_is_unknown_and_the_rest_is_checked() -> None
 
 @in_loop
 async def test_a_cluster_without_hami_is_told_how_to_install_it_and_nothing_fails() -> None:
-    async with fake_api() as (fake, api):
-        fake.objects["/version"] = {"major": "1", "minor": "37", "gitVersion": "v1.37.2", "metadata": {}}
+    async with fake_api() as (_fake, api):
         found = await examine(Look(api, Wanted(), clock=lambda: NOW))
         assert {finding.check for finding in found if finding.level is Level.PROBLEM} == {
             "installation",

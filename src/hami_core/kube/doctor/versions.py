@@ -20,7 +20,7 @@ TESTED = (1, 36), (1, 37)
 async def check(look: Look, check: Check) -> Sequence[Finding]:
     """Whether Kubernetes is one that we know."""
     told = await look.read("/version")
-    text = str(told.get("gitVersion", "unknown"))
+    text = str(told.get("gitVersion") or f"{told.get('major')}.{told.get('minor')}")
     try:
         minor = int(told["major"]), int(str(told["minor"]).rstrip("+"))
     except (KeyError, ValueError):
