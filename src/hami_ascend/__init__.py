@@ -5,8 +5,8 @@ into fixed templates, so admission rounds memory up to one; a pod may ask for th
 supports it; cards of one container want to be on one network ring, and on the 910C in pairs that share a module.
 
 Facts: wire contract sections 1.1, 1.5, 2 and 4.5. Modules: `config` (the configuration and the built-in chips),
-`admission` (templates), `topology` (rings and pairs), `dcmi` and `probe` (the driver), `allocate` (what a container
-gets).
+`admission` (templates), `aicpu` (what cuts take), `topology` (rings and pairs), `dcmi` and `probe` (the driver),
+`allocate` (what a container gets).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import attrs
 import msgspec
 
 from hami_ascend.admission import TemplateEdits, template_for, wants_soft_mode
+from hami_ascend.aicpu import aicpu_rule
 from hami_ascend.config import ChipConfig, ChipSettings, VnpuConfig, settings_of
 from hami_ascend.topology import RING, RingScore, choose_cards, wants_topology
 from hami_core.behaviour import FitBehaviour, FitContext
@@ -85,6 +86,7 @@ def _family(chip: ChipConfig, *, soft_mode: bool) -> Family:
             in_pairs=chip.super_pod,
             hides_others=chip.overwrite_env,
             soft_mode=soft_mode,
+            ai_cpus=chip.ai_cpu,
         ),
     )
 
@@ -126,7 +128,9 @@ def hami_fit(family: Family) -> FitBehaviour:
     def core_total(device: Device, context: FitContext) -> int:
         return _SOFT_CORES if wants_soft_mode(context.pod.annotations) else device.core_units
 
+    rule = aicpu_rule(family, settings.ai_cpus, settings.whole_card_mib)
     return FitBehaviour(
+        rules=() if rule is None else (rule,),
         gate=missing_mode,
         chooser=choose_cards(settings),
         chooses=wants_topology(settings),

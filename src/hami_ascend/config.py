@@ -103,6 +103,7 @@ class ChipSettings:
     in_pairs: bool = False  # two cards are one module (910C)
     hides_others: bool = False  # containers that ask for nothing get an empty list of visible cards
     soft_mode: bool = False  # for nodes that say nothing themselves
+    ai_cpus: int = attrs.field(default=0, validator=whole(0))  # of a card; 0: not counted
 
 
 def settings_of(family: Family) -> ChipSettings:

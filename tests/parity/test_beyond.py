@@ -171,6 +171,14 @@ def test_own_register() -> None:
     assert str(decision.verdicts["n1"]) == "NodeInsufficientDevice"
 
 
+def test_ai_cpus() -> None:
+    smallest = {"huawei.com/Ascend910B2": "1", "huawei.com/Ascend910B2-memory": "8192"}
+    text = register("a", memory_mib=65_536, model="Ascend910B2", cores=24)
+    objects = [node(node_register_Ascend910B2=text)]
+    assert isinstance(decided(objects, pod(*[smallest] * 6)).verdicts["n1"], Fits)
+    assert "CardInsufficientCore" in str(decided(objects, pod(*[smallest] * 7)).verdicts["n1"])
+
+
 @pytest.mark.parametrize(("cordon", "chosen"), [("", ["d5", "d4"]), ("d4", ["d3", "d2"]), ("d2,d4", ["d1", "d0"])])
 def test_whole_modules(cordon: str, chosen: list[str]) -> None:
     text = register(*(f"d{index}" for index in range(6)), memory_mib=65_536, model="Ascend910C", cores=20)
