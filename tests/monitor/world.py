@@ -86,6 +86,8 @@ def sight(*, used_mib: int | None = 700, node: str = "node-a", **probed: object)
         "uuid": GPU, "index": 0, "model": "NVIDIA A40", "memory_mib": 46068, "memory_used_mib": used_mib,
         "core_busy_percent": 40, **probed,
     }  # fmt: skip
-    device = Device(uuid=GPU, family="NVIDIA", model="NVIDIA A40", memory_mib=46068, core_units=100, slots=10)
+    device = Device(
+        uuid=str(values["uuid"]), family="NVIDIA", model="NVIDIA A40", memory_mib=46068, core_units=100, slots=10
+    )
     card = Card(vendor="nvidia", probed=ProbedDevice(**values), device=device)  # type: ignore[arg-type]
     return Sight(machine=Machine(name=node, folder=Path("/nonexistent")), cards=(card,))

@@ -18,6 +18,7 @@ WIDE = 120
 """Columns from which a table has room for whole UUIDs."""
 
 _PIPE_WIDTH = 250  # nobody's terminal: a program or a file reads whole fields, never wrapped ones
+_BAR = 10  # characters
 _SHORT_UUID = 12  # "GPU-1f0a3c5e": enough to tell cards apart; `--uuid` accepts it
 
 
@@ -71,3 +72,11 @@ def plain(value: object) -> str:
 def short_uuid(uuid: str, console: Console) -> str:
     """The whole UUID where there is room for it, its first block where there is not."""
     return plain(uuid if console.width >= WIDE else uuid[:_SHORT_UUID])
+
+
+def bar(ratio: float | None) -> str:
+    """A part of a whole, drawn; nothing where it is not known."""
+    if ratio is None:
+        return ""
+    full = round(_BAR * min(1.0, max(0.0, ratio)))
+    return "█" * full + "░" * (_BAR - full)

@@ -1,48 +1,75 @@
-"""`hami top`: devices and shares of this host, live."""
+"""`hami top`: devices and shares of this host or of a cluster, live."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hami_core.cli.options import machine_of, simulate_option
-from hami_core.cli.output import emit, format_option, plain, short_uuid, stdout, table
+from hami_core.cli.output import emit, format_option, stdout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console, RenderableType
 
-    from hami_core.monitor.devices import HostDevice
-    from hami_core.monitor.monitor import Monitor
-    from hami_core.monitor.picture import Picture, ShareUse
+    from hami_core.monitor.cluster import ClusterView
 
 _REFRESH_S = 1.0
-_BAR = 10  # characters
-_NS = 10**9
+_CLUSTER_REFRESH_S = 5.0
 
 
 @click.command(epilog="Example: hami top --simulate a40x2")
 @click.option("--once", is_flag=True, help="Show one second and end; for people and, with -o json, for programs.")
 @simulate_option
+@click.option("--cluster", is_flag=True, help="Show nodes, devices and pods of a whole Kubernetes cluster.")
+@click.option("--node", "nodes", multiple=True, metavar="NODE", help="With --cluster: only this node; may be repeated.")
+@click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path),
+    help="With --cluster. Without it: the pod's service account, else ~/.kube/config.",
+)
+@click.option("--context", help="Of the kubeconfig.")
 @format_option()
-def top(*, once: bool, simulate: str | None, output: str) -> None:
+def top(
+    *,
+    once: bool,
+    simulate: str | None,
+    cluster: bool,
+    nodes: tuple[str, ...],
+    kubeconfig: Path | None,
+    context: str | None,
+    output: str,
+) -> None:
     """Show devices and shares: memory, compute time, waiting, refusals, and whether isolation is on.
 
-    Without --simulate: this host's devices, and the leases on it.
+    Without --simulate and --cluster: this host's devices, and the leases on it.
     """
+    if output != "table" and not once:
+        raise click.UsageError(f"the live view is for people; add --once for -o {output}")
+    if cluster and simulate is not None:
+        raise click.UsageError("--cluster shows real nodes; leave out --simulate")
+    if not cluster and (nodes or kubeconfig is not None or context is not None):
+        raise click.UsageError("--node, --kubeconfig and --context are of a cluster; add --cluster")
+    if cluster:
+        _cluster(nodes, kubeconfig, context, once=once, output=output)
+    else:
+        _host(simulate, once=once, output=output)
+
+
+def _host(simulate: str | None, *, once: bool, output: str) -> None:
     from threading import Thread
 
+    from hami_core.cli.top_host import as_dict, tables
     from hami_core.local.sight import look_at
     from hami_core.monitor.devices import DeviceWatch
     from hami_core.monitor.leases import LocalLeases
     from hami_core.monitor.monitor import Monitor
     from hami_core.registry import load_registry
 
-    if output != "table" and not once:
-        raise click.UsageError(f"the live view is for people; add --once for -o {output}")
     registry = load_registry()
     machine = machine_of(simulate, registry)
     devices = DeviceWatch([lambda: look_at(machine, registry)], period_s=_REFRESH_S)
@@ -53,13 +80,40 @@ def top(*, once: bool, simulate: str | None, output: str) -> None:
         time.sleep(_REFRESH_S)
         watch.tick()
         picture = watch.picture()
-        emit(_as_dict(picture), output, lambda console: _tables(picture, console))
+        emit(as_dict(picture), output, lambda console: tables(picture, console))
         return
     Thread(target=devices.run, name="devices", daemon=True).start()
-    _live(watch)
+
+    def look(console: Console) -> Sequence[RenderableType]:
+        watch.tick()
+        return tables(watch.picture(), console)
+
+    _live(look, _REFRESH_S)
 
 
-def _live(watch: Monitor) -> None:
+def _cluster(nodes: tuple[str, ...], kubeconfig: Path | None, context: str | None, *, once: bool, output: str) -> None:
+    import asyncio
+
+    from hami_core.cli.top_cluster import as_dict, tables
+
+    try:
+        from hami_core.kube.api import connect
+        from hami_core.monitor.cluster import look_at_cluster
+    except ModuleNotFoundError as err:
+        raise click.ClickException(f"{err.name} is not installed; pip install 'hami-core[kubernetes]'") from err
+
+    async def look() -> ClusterView:
+        async with connect(kubeconfig, context) as api:
+            return await look_at_cluster(api, only=nodes)
+
+    if once:
+        view = asyncio.run(look())
+        emit(as_dict(view), output, lambda console: tables(view, console))
+        return
+    _live(lambda console: tables(asyncio.run(look()), console), _CLUSTER_REFRESH_S)
+
+
+def _live(look: Callable[[Console], Sequence[RenderableType]], period_s: float) -> None:
     from rich.console import Group
     from rich.live import Live
 
@@ -67,129 +121,7 @@ def _live(watch: Monitor) -> None:
     with Live("looking...", console=console, auto_refresh=False, screen=console.is_terminal) as live:
         try:
             while True:
-                watch.tick()
-                live.update(Group(*_tables(watch.picture(), console)), refresh=True)
-                time.sleep(_REFRESH_S)
+                live.update(Group(*look(console)), refresh=True)
+                time.sleep(period_s)
         except KeyboardInterrupt:
             return
-
-
-def _as_dict(picture: Picture) -> dict[str, Any]:
-    return {
-        "devices": [_device(device) for device in picture.devices.devices],
-        "shares": [_share(use, picture) for use in picture.uses()],
-        "failed": dict(sorted(picture.devices.failed.items())),
-    }
-
-
-def _device(device: HostDevice) -> dict[str, Any]:
-    probed = device.card.probed
-    return {
-        "node": device.node,
-        "vendor": device.card.vendor,
-        "index": probed.index,
-        "uuid": probed.uuid,
-        "model": probed.model,
-        "memory_mib": probed.memory_mib,
-        "memory_used_mib": probed.memory_used_mib,
-        "busy_percent": probed.core_busy_percent,
-        "healthy": probed.healthy,
-    }
-
-
-def _share(use: ShareUse, picture: Picture) -> dict[str, Any]:
-    owner, limits, seen = use.workload.owner, use.share.limits, use.share.device
-    ratio = None if use.reading is None else use.reading.busy_ratio
-    return {
-        "node": owner.node,
-        "namespace": owner.namespace,
-        "pod": owner.pod,
-        "container": owner.container,
-        "device_uuid": limits.uuid,
-        "memory_limit_mib": limits.memory_mib,
-        "memory_used_bytes": use.used_bytes,
-        "core_limit_percent": limits.core_percent,
-        "busy_s": 0 if seen is None else seen.busy_ns / _NS,
-        "busy_ratio": ratio,
-        "throttled_s": 0 if seen is None else seen.throttled_ns / _NS,
-        "refused": 0 if seen is None else seen.refused_count,
-        "priority": None if use.workload.limits is None else use.workload.limits.priority,
-        "contended": limits.contended,
-        "yields": limits.yields,
-        "isolated": picture.isolated(use.workload),
-        "pids": list(picture.pids(use.workload)),
-        "problems": list(use.workload.problems),
-    }
-
-
-def _tables(picture: Picture, console: Console) -> Sequence[RenderableType]:
-    devices = table("#", "DEVICE", "MODEL", "MEMORY MIB", "", "BUSY %", "", "HEALTH",
-                    right=("#", "MEMORY MIB", "BUSY %"), fold=("MODEL",))  # fmt: skip
-    for each in picture.devices.devices:
-        probed = each.card.probed
-        whole = probed.memory_mib or 0
-        used = probed.memory_used_mib
-        busy = probed.core_busy_percent
-        devices.add_row(
-            str(probed.index),
-            short_uuid(probed.uuid, console),
-            plain(probed.model),
-            f"{'?' if used is None else used}/{whole or '?'}",
-            _bar(None if used is None or not whole else used / whole),
-            "?" if busy is None else str(busy),
-            _bar(None if busy is None else busy / 100),
-            "ok" if probed.healthy else f"[red]{plain(probed.health_note or 'unhealthy')}[/red]",
-        )
-    shares = table("SHARE", "COMMAND", "DEVICE", "MEMORY MIB", "", "CORES %", "WAITED S", "REFUSED", "STATE",
-                   right=("MEMORY MIB", "CORES %", "WAITED S", "REFUSED"), fold=("COMMAND", "STATE"))  # fmt: skip
-    for use in picture.uses():
-        _add_share(shares, use, picture, console)
-    failed = [f"[red]{plain(vendor)}: {plain(why)}[/red]" for vendor, why in sorted(picture.devices.failed.items())]
-    nothing = [] if picture.workloads else ["no leases"]
-    return [devices, "", shares, *nothing, *failed]
-
-
-def _add_share(shares: Any, use: ShareUse, picture: Picture, console: Console) -> None:
-    from hami_core.units import MIB
-
-    limits, seen = use.share.limits, use.share.device
-    used_mib = -(-use.used_bytes // MIB)
-    ratio = None if use.reading is None else use.reading.busy_ratio
-    first = use.share.position == 0
-    shares.add_row(
-        plain(use.workload.owner.pod) if first else "",
-        plain(use.workload.owner.container) if first else "",
-        short_uuid(limits.uuid, console),
-        f"{used_mib}/{'-' if limits.memory_mib is None else limits.memory_mib}",
-        _bar(use.used_bytes / (limits.memory_mib * MIB) if limits.memory_mib else None),
-        f"{'?' if ratio is None else round(100 * ratio)}/{limits.core_percent or 100}",
-        f"{0 if seen is None else seen.throttled_ns / _NS:.1f}",
-        "0" if seen is None else str(seen.refused_count),
-        _state(use, picture),
-    )
-
-
-def _state(use: ShareUse, picture: Picture) -> str:
-    limits = use.share.limits
-    if use.workload.problems:
-        return f"[red]{plain(use.workload.problems[0])}[/red]"
-    if not picture.isolated(use.workload):
-        return "[dim]no device in use[/dim]"
-    words = [
-        word
-        for word, holds in (
-            ("high priority", use.workload.limits is not None and use.workload.limits.priority == 0),
-            ("shares the device", limits.contended),
-            ("not held", limits.contended is False and limits.core_percent is not None),
-            ("yields", limits.yields),
-        )
-        if holds
-    ]
-    return ", ".join(words) or "isolated"
-
-
-def _bar(ratio: float | None) -> str:
-    if ratio is None:
-        return ""
-    full = round(_BAR * min(1.0, max(0.0, ratio)))
-    return "█" * full + "░" * (_BAR - full)
