@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from hami_core.local.sight import look_at
+from hami_core.local.usage import uses_on
+from hami_core.monitor.devices import DeviceWatch
+
 from .vendors import CLIENT, TIMEOUT_S, Host
 
 HAMI = (sys.executable, "-c", "import sys; from hami_core.cli import main; main()")
@@ -62,3 +66,22 @@ def test_the_devices_are_listed(host: Host) -> None:
     assert done.returncode == 0, done.stderr
     for card in host.vendor.file.report().devices:
         assert card.uuid in done.stdout
+
+
+def test_what_a_share_uses_is_shown_to_people_and_to_the_monitor(host: Host) -> None:
+    client = (sys.executable, str(CLIENT), host.vendor.name, "hold", "1000")
+    command = [*HAMI, "run", "--simulate", host.vendor.machine, "--memory", "3000", "--", *client]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert json.loads(holder.stdout.readline()) == {"code": 0}
+        (use,) = uses_on(host.machine)
+        watch = DeviceWatch([lambda: look_at(host.machine, host.vendor.registry)])
+        seen = {each.card.device.uuid: each.card.probed for each in watch.look().devices}
+        holder.stdin.close()
+    (card,) = use.cards
+    assert card.memory_mib is not None
+    assert 1000 <= card.memory_mib <= 1400  # a context of NVIDIA's takes some
+    used = {uuid: (probed.memory_used_mib or 0) for uuid, probed in seen.items()}
+    assert used[card.share.uuid] >= 1000
+    assert all(mib < 1000 for uuid, mib in used.items() if uuid != card.share.uuid)
