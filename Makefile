@@ -50,7 +50,7 @@ test-sanitizers: sync ## The C tests again under ASan+UBSan and TSan
 
 cluster-test: sync ## The scheduler on a real control plane, built with Go (the first time: 25 minutes); KUBERNETES=older
 	tests/cluster/build.sh $(if $(filter older,$(KUBERNETES)),tests/cluster/older,tests/cluster)
-	tests/cluster/build.sh tests/cluster etcd
+	tests/cluster/build.sh tests/cluster etcd kwok
 	tests/cluster/build.sh tests/chart
 	KUBERNETES=$(or $(KUBERNETES),current) $(VENV)/python -m pytest --timeout=900 tests/cluster
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.api import Object
+from tests.cluster.built import built
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.install import SCHEDULER_USER
 from tests.cluster.processes import wait_for
@@ -25,7 +26,7 @@ def kwok(control_plane: ControlPlane) -> Iterator[None]:
     """Does what kubelets do, for nodes that are marked as its own."""
     service = control_plane.service(
         "kwok",
-        control_plane.binaries / "kwok",
+        built(Path(__file__).parent, "kwok") / "kwok",
         f"--kubeconfig={control_plane.admin_kubeconfig}",
         f"--config={Path(__file__).with_name('kwok.yaml')}",
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
