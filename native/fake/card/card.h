@@ -27,7 +27,8 @@ extern const char card_visible_variable[];
 int card_count(void);
 bool card_use(int ordinal); /* false: no such card */
 int card_current(void);
-uint64_t card_bytes(void); /* memory of the current card */
+uint64_t card_bytes(void);          /* memory of the current card */
+const char *card_uuid(int ordinal); /* NULL: no such card */
 
 /* A piece of the current card's memory: an allocation's address or a handle. False: no room, or unknown. */
 bool card_take(uint64_t bytes, uint64_t *key);

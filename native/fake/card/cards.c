@@ -92,6 +92,11 @@ int card_current(void) { return current; }
 bool fake_use(int ordinal) { return card_use(ordinal); }
 int fake_current(void) { return card_current(); }
 
+const char *card_uuid(int ordinal) {
+  bool known = ordinal >= 0 && ordinal < card_count();
+  return known ? host.machine->devices[visible[ordinal]].uuid : NULL;
+}
+
 uint64_t card_bytes(void) {
   int device = cards_device();
   return device < 0 ? 0 : host.machine->units[device].memory_bytes;

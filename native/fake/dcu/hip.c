@@ -7,10 +7,18 @@
 
 #define NO_ROOM 999 /* told apart from the share's own refusal */
 #define INVALID 1
+#define NO_DEVICE 100
+#define INVALID_DEVICE 101
 #define NOT_READY 600
 #define PITCH 512
 
 #define UNUSED(name) (void)(name)
+
+/* What the library neither wraps nor calls. */
+#pragma GCC visibility push(default)
+hipError_t hipSetDevice(int deviceId);
+hipError_t hipGetDeviceCount(int *count);
+#pragma GCC visibility pop
 
 const char card_vendor[] = "dcu";
 const char card_visible_variable[] = "HIP_VISIBLE_DEVICES";
@@ -130,6 +138,13 @@ hipError_t hipLaunchKernel(const void *function_address, dim3 numBlocks, dim3 di
 hipError_t hipGetDevice(int *deviceId) {
   *deviceId = card_current();
   return hipSuccess;
+}
+
+hipError_t hipSetDevice(int deviceId) { return card_use(deviceId) ? hipSuccess : INVALID_DEVICE; }
+
+hipError_t hipGetDeviceCount(int *count) {
+  *count = card_count();
+  return *count > 0 ? hipSuccess : NO_DEVICE;
 }
 
 hipError_t hipEventCreate(hipEvent_t *event) {

@@ -1,4 +1,5 @@
 /* A test double of CoreX's libcuda.so.1: the CUDA driver of years ago, which lacks most of what the table knows. */
+#include <ctype.h>
 #include <string.h>
 
 #include "nvidia/src/vendor.h"
@@ -7,11 +8,13 @@
 
 #define UNUSED(name) (void)(name)
 #define PITCH 512
+#define MOST_CARDS 16
 
 const char card_vendor[] = "iluvatar";
 const char card_visible_variable[] = "CUDA_VISIBLE_DEVICES";
 
-static int context;
+/* A context is a place in here: one for each card, the primary one. */
+static int contexts[MOST_CARDS];
 
 static CUresult take(CUdeviceptr *out, uint64_t bytes) {
   uint64_t key = 0;
@@ -30,14 +33,35 @@ CUresult cuInit(unsigned int Flags) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuDeviceGet(CUdevice *device, int ordinal) {
-  *device = ordinal;
-  return ordinal == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+CUresult cuDeviceGetCount(int *count) {
+  *count = card_count();
+  return CUDA_SUCCESS;
 }
 
+CUresult cuDeviceGet(CUdevice *device, int ordinal) {
+  *device = ordinal;
+  return card_uuid(ordinal) != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+}
+
+static unsigned digit(char letter) {
+  return letter <= '9' ? (unsigned)(letter - '0') : (unsigned)(tolower((unsigned char)letter) - 'a') + 10;
+}
+
+/* The hexadecimal digits after the first dash, whose own dashes do not count; the private card has a uuid of ones. */
 CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice dev) {
-  UNUSED(dev);
+  const char *text = card_uuid(dev);
+  if (text == NULL) {
+    return CUDA_ERROR_INVALID_DEVICE;
+  }
   memset(uuid->bytes, 0x11, sizeof uuid->bytes);
+  text = strncmp(text, "GPU-", 4) == 0 ? text + 4 : "";
+  for (size_t i = 0; *text != '\0' && i < 2 * sizeof uuid->bytes; text++) {
+    if (isxdigit((unsigned char)*text)) {
+      unsigned high = i % 2 == 0 ? 0 : (unsigned char)uuid->bytes[i / 2];
+      uuid->bytes[i / 2] = (char)(high << 4 | digit(*text));
+      i++;
+    }
+  }
   return CUDA_SUCCESS;
 }
 
@@ -47,12 +71,21 @@ CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice dev) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuCtxGetCurrent(CUcontext *pctx) {
-  *pctx = (CUcontext)&context;
+CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev) {
+  if (card_uuid(dev) == NULL) {
+    return CUDA_ERROR_INVALID_DEVICE;
+  }
+  *pctx = (CUcontext)&contexts[dev];
   return CUDA_SUCCESS;
 }
 
-CUresult cuCtxGetDevice(CUdevice *device) { return cuDeviceGet(device, 0); }
+CUresult cuCtxSetCurrent(CUcontext ctx) {
+  return card_use((int)((int *)ctx - contexts)) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+}
+
+CUresult cuCtxGetCurrent(CUcontext *pctx) { return cuDevicePrimaryCtxRetain(pctx, card_current()); }
+
+CUresult cuCtxGetDevice(CUdevice *device) { return cuDeviceGet(device, card_current()); }
 
 CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize) { return take(dptr, bytesize); }
 

@@ -5,6 +5,7 @@
 
 #define NO_ROOM 999 /* told apart from the share's own refusal */
 #define INVALID 1
+#define INVALID_DEVICE 101
 #define NOT_READY 600
 #define PITCH 512
 
@@ -121,8 +122,10 @@ MUresult muEventDestroy_v2(MUevent hEvent) {
   return MUSA_SUCCESS;
 }
 
+static MUresult use(int device) { return card_use(device) ? MUSA_SUCCESS : INVALID_DEVICE; }
+
 MUresult muGetExportTable(const void **table, const void *uuid) {
-  static const struct driver_table functions = {take, give, muMemGetInfo_v2};
+  static const struct driver_table functions = {take, give, muMemGetInfo_v2, use, muCtxGetDevice};
   UNUSED(uuid);
   *table = &functions;
   return MUSA_SUCCESS;

@@ -6,6 +6,9 @@
 
 #define INITIALIZATION_ERROR 3
 
+/* What the library neither wraps nor calls. */
+__attribute__((visibility("default"))) musaError_t musaSetDevice(int device);
+
 static const struct driver_table *driver(void) {
   static const struct driver_table *table;
   if (table == NULL) {
@@ -38,7 +41,6 @@ musaError_t musaMemGetInfo(size_t *free, size_t *total) {
   return driver() == NULL ? INITIALIZATION_ERROR : driver()->info(free, total);
 }
 
-musaError_t musaGetDevice(int *device) {
-  *device = 0;
-  return MUSA_SUCCESS;
-}
+musaError_t musaGetDevice(int *device) { return driver() == NULL ? INITIALIZATION_ERROR : driver()->current(device); }
+
+musaError_t musaSetDevice(int device) { return driver() == NULL ? INITIALIZATION_ERROR : driver()->use(device); }

@@ -8,6 +8,8 @@ struct driver_table {
   MUresult (*allocate)(MUdeviceptr *, size_t);
   MUresult (*release)(MUdeviceptr);
   MUresult (*info)(size_t *, size_t *);
+  MUresult (*use)(int);
+  MUresult (*current)(int *);
 };
 
 __attribute__((visibility("default"))) MUresult muGetExportTable(const void **table, const void *uuid);
