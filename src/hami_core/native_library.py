@@ -100,6 +100,11 @@ class NativeLibrary:
         self._handle = handle
         self._meanings = meanings or {}
 
+    @property
+    def handle(self) -> ctypes.CDLL:
+        """The library itself, for a vendor's own binding."""
+        return self._handle
+
     def need(self, functions: Collection[str]) -> Self:
         """This library, once it is known to have all of `functions`.
 

@@ -5,23 +5,27 @@ pieces of 256 MiB; the vendor's gpu-manager counts cores over all cards of a con
 value of an environment variable, so admission writes both.
 
 Facts: wire contract sections 1.1, 2 and 4.4.
+Modules: `probe` (IXML), `allocate` (what a container gets).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from hami_core.behaviour import Edits
-from hami_core.family import Family, RegisterForm, SelectorKeys, Units, WireNames
+from hami_core.family import Family, Isolation, RegisterForm, SelectorKeys, Units, VisibleForm, WireNames
 from hami_core.hookspecs import hookimpl
+from hami_core.packaged import machines_in
 from hami_core.requests import TableRequest, where
 from hami_core.units import whole_number
 from hami_core.wire.device_config import ConfigSections, Name, ResourceNames
 
 if TYPE_CHECKING:
-    from hami_core.behaviour import Admitter, RequestParser
+    from hami_core.behaviour import Admitter, Allocator, Probe, RequestParser
     from hami_core.objects import ContainerFacts, PodFacts
 
 VENDOR = "iluvatar"
@@ -29,6 +33,13 @@ _CONTAINER_ENV = "SOL_CONTINER_NAME"  # the spelling that gpu-manager reads
 _CARD_CORES = 100
 
 UNITS = Units(memory_unit_mib=256, cores_per_card=_CARD_CORES)
+ISOLATION = Isolation(
+    library="lib/libhami_iluvatar.so",
+    simulator_dir="lib/fake/iluvatar",
+    visible_env="CUDA_VISIBLE_DEVICES",
+    visible_form=VisibleForm.INDEX,
+    runtime_env="IX_VISIBLE_DEVICES",
+)
 
 
 class ChipConfig(ResourceNames, frozen=True, kw_only=True):
@@ -72,6 +83,7 @@ def _family(chip: ChipConfig) -> Family:
             allocated=f"hami.io/{word}-devices-allocated",
         ),
         selectors=SelectorKeys(allow_uuids=f"hami.io/use-{word}-uuid", deny_uuids=f"hami.io/no-use-{word}-uuid"),
+        isolation=ISOLATION,
     )
 
 
@@ -85,6 +97,30 @@ def hami_admit(family: Family) -> Admitter:
 def hami_request(family: Family) -> RequestParser:
     """The table's rules, for cores that admission wrote for all cards."""
     return TableRequest(family, cores_scale=True)
+
+
+@hookimpl
+def hami_machines() -> Iterable[Path]:
+    """The machine files of this package."""
+    return machines_in(__name__)
+
+
+@hookimpl
+def hami_probe(vendor: str) -> Probe | None:
+    """IXML, in a child process."""
+    if vendor != VENDOR:
+        return None
+    from hami_iluvatar.probe import probe  # noqa: PLC0415 - a scheduler loads this plugin without a driver
+
+    return probe
+
+
+@hookimpl
+def hami_allocate(family: Family) -> Allocator:
+    """The device nodes and mounts that give a container its share."""
+    from hami_iluvatar.allocate import allocate  # noqa: PLC0415 - only the node and `hami run` allocate
+
+    return allocate
 
 
 @attrs.frozen(kw_only=True)

@@ -1,31 +1,34 @@
 """Moore Threads.
 
-What differs from other vendors: cards register nothing and are derived from the node's capacity; memory is asked for
-in pieces of 512 MiB and cores in sixteenths of a card, both for all cards of a container together; several cards mean
-whole cards; the containers of a pod share one card; the vendor's driver reads the chosen card's index, the node and
-the time from the pod's annotations.
+What differs from other vendors: where no node agent registers cards, they are derived from the node's capacity; memory
+is asked for in pieces of 512 MiB and cores in sixteenths of a card, both for all cards of a container together;
+several cards mean whole cards; the containers of a pod share one card; the vendor's driver reads the chosen card's
+index, the node and the time from the pod's annotations.
 
 Facts: wire contract sections 1.1, 1.5, 2 and 4.6.
+Modules: `probe` (MTML), `allocate` (what a container gets).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from hami_core.behaviour import Edits
 from hami_core.errors import BadQuantity
-from hami_core.family import Family, NodeLock, RegisterForm, SelectorKeys, Units, WireNames
+from hami_core.family import Family, Isolation, NodeLock, RegisterForm, SelectorKeys, Units, VisibleForm, WireNames
 from hami_core.hookspecs import hookimpl
 from hami_core.model import Device, Placement, PodRequest
+from hami_core.packaged import machines_in
 from hami_core.requests import where
 from hami_core.units import whole_number
 from hami_core.wire.device_config import ConfigSections, Name, ResourceNames
 
 if TYPE_CHECKING:
-    from hami_core.behaviour import Admitter, PlacementWriter
+    from hami_core.behaviour import Admitter, Allocator, PlacementWriter, Probe
     from hami_core.objects import ContainerFacts, PodFacts
 
 VENDOR = "mthreads"
@@ -36,10 +39,20 @@ _SLICES = (2, 4, 8, 16, 32, 64, _CARD_MEMORY)  # units the driver can cut a card
 _COUNT_ANNOTATION = "mthreads.com/request-gpu-num"
 
 WIRE = WireNames(
-    register_form=RegisterForm.CAPACITY, allocated="hami.io/mthreads-vgpu-devices-allocated", lock=NodeLock.NONE
+    register="hami.io/node-mthreads-register",  # the node agent's: HAMi knows the cards by capacity alone
+    register_form=RegisterForm.CAPACITY,
+    allocated="hami.io/mthreads-vgpu-devices-allocated",
+    lock=NodeLock.NONE,
 )
 # The domain ends in .ai here and in .com everywhere else; pods in the field carry it so.
 SELECTORS = SelectorKeys(allow_uuids="mthreads.ai/use-gpuuuid", deny_uuids="mthreads.ai/nouse-gpuuuid")
+ISOLATION = Isolation(
+    library="lib/libhami_mthreads.so",
+    simulator_dir="lib/fake/mthreads",
+    visible_env="MUSA_VISIBLE_DEVICES",
+    visible_form=VisibleForm.INDEX,
+    runtime_env="MTHREADS_VISIBLE_DEVICES",
+)
 UNITS = Units(memory_unit_mib=_UNIT_MIB, core_unit="sixteenth", cores_per_card=_CARD_CORES, totals_are_split=True)
 
 
@@ -64,6 +77,7 @@ def hami_families(config: ConfigSections) -> tuple[Family, ...]:
             wire=WIRE,
             selectors=SELECTORS,
             cards_per_pod=1,
+            isolation=ISOLATION,
         ),
     )
 
@@ -78,6 +92,30 @@ def hami_admit(family: Family) -> Admitter:
 def hami_place(family: Family) -> PlacementWriter:
     """The annotations that Moore Threads' driver plugin reads."""
     return CardIndexes(family=family)
+
+
+@hookimpl
+def hami_machines() -> Iterable[Path]:
+    """The machine files of this package."""
+    return machines_in(__name__)
+
+
+@hookimpl
+def hami_probe(vendor: str) -> Probe | None:
+    """MTML, in a child process."""
+    if vendor != VENDOR:
+        return None
+    from hami_mthreads.probe import probe  # noqa: PLC0415 - a scheduler loads this plugin without a driver
+
+    return probe
+
+
+@hookimpl
+def hami_allocate(family: Family) -> Allocator:
+    """The toolkit's variables, device nodes and mounts that give a container its share."""
+    from hami_mthreads.allocate import allocate  # noqa: PLC0415 - only the node and `hami run` allocate
+
+    return allocate
 
 
 @attrs.frozen(kw_only=True)

@@ -16,6 +16,7 @@ import pynvml as nvml
 from hami_core.behaviour import Link, ProbedDevice, ProbeReport
 from hami_core.errors import ProbeFailed
 from hami_core.model import PartitionPlacement, PartitionProfile
+from hami_core.pci import SYSFS, bus_id, numa_node, only_node
 from hami_core.units import MIB
 
 VENDOR = "nvidia"
@@ -35,7 +36,7 @@ _LEVELS: dict[int, str] = {
 _BROKEN = (nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_RESET_REQUIRED)
 
 
-def probe(sysfs: Path = Path("/sys")) -> ProbeReport:
+def probe(sysfs: Path = SYSFS) -> ProbeReport:
     """The GPUs of this host.
 
     Args:
@@ -141,26 +142,16 @@ def _health_note(handle: Any) -> str:
 def _bus_id(handle: Any) -> str | None:
     """As sysfs spells it, ``0000:3b:00.0``; NVML's domain has eight digits."""
     pci = _ask(nvml.nvmlDeviceGetPciInfo, handle)
-    return None if pci is None else f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.0"
+    return None if pci is None else bus_id(pci.domain, pci.bus, pci.device)
 
 
 def _numa(handle: Any, bus: str | None, sysfs: Path) -> int | None:
     # Two words hold the 128 nodes that any machine with GPUs has.
-    nodes = _ask(nvml.nvmlDeviceGetMemoryAffinity, handle, 2, nvml.NVML_AFFINITY_SCOPE_NODE)
-    near = [] if nodes is None else [64 * place + bit for place, word in enumerate(nodes) for bit in _bits(int(word))]
-    if len(near) == 1:
-        return near[0]
-    if bus is None:
-        return None
-    try:
-        node = int((sysfs / "bus" / "pci" / "devices" / bus / "numa_node").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-    return None if node < 0 else node
-
-
-def _bits(word: int) -> list[int]:
-    return [bit for bit in range(word.bit_length()) if word >> bit & 1]
+    words = _ask(nvml.nvmlDeviceGetMemoryAffinity, handle, 2, nvml.NVML_AFFINITY_SCOPE_NODE)
+    near = None if words is None else only_node([int(word) for word in words])
+    if near is not None:
+        return near
+    return None if bus is None else numa_node(bus, sysfs)
 
 
 def _profiles(handle: Any) -> tuple[PartitionProfile, ...]:
@@ -217,7 +208,7 @@ def _lanes(handle: Any, by_bus: dict[str, str]) -> tuple[dict[str, int], int]:
         if _ask(nvml.nvmlDeviceGetNvLinkState, handle, lane) != nvml.NVML_FEATURE_ENABLED:
             continue
         remote = _ask(nvml.nvmlDeviceGetNvLinkRemotePciInfo, handle, lane)
-        bus = "" if remote is None else f"{remote.domain:04x}:{remote.bus:02x}:{remote.device:02x}.0"
+        bus = "" if remote is None else bus_id(remote.domain, remote.bus, remote.device)
         if bus in by_bus:
             lanes[by_bus[bus]] = lanes.get(by_bus[bus], 0) + 1
         elif _ask(nvml.nvmlDeviceGetNvLinkRemoteDeviceType, handle, lane) == nvml.NVML_NVLINK_DEVICE_TYPE_SWITCH:

@@ -30,3 +30,15 @@ unsigned fake_host_utilisation(const struct fake_host *host, int device) {
 uint32_t fake_host_health(const struct fake_host *host, int device) {
   return __atomic_load_n(&host->state->health[device], __ATOMIC_SEQ_CST);
 }
+
+int fake_host_link(const struct fake_host *host, int device, int peer, const char *const *kinds) {
+  const struct fake_device *card = &host->machine->devices[device];
+  for (int place = 0; kinds[place] != NULL; place++) {
+    for (unsigned i = 0; i < card->link_count; i++) {
+      if (card->links[i].peer == peer && strcmp(card->links[i].kind, kinds[place]) == 0) {
+        return place;
+      }
+    }
+  }
+  return -1;
+}

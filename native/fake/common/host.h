@@ -22,4 +22,7 @@ unsigned fake_host_utilisation(const struct fake_host *host, int device);
 /* 0 for a card that is well; else a code in its vendor's own numbers. */
 uint32_t fake_host_health(const struct fake_host *host, int device);
 
+/* Place in `kinds` (a NULL ends it) of how two cards are linked, by the machine's file; -1: not by any of them. */
+int fake_host_link(const struct fake_host *host, int device, int peer, const char *const *kinds);
+
 #endif

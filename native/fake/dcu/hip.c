@@ -18,6 +18,7 @@
 #pragma GCC visibility push(default)
 hipError_t hipSetDevice(int deviceId);
 hipError_t hipGetDeviceCount(int *count);
+hipError_t hipDeviceSynchronize(void);
 #pragma GCC visibility pop
 
 const char card_vendor[] = "dcu";
@@ -145,6 +146,11 @@ hipError_t hipSetDevice(int deviceId) { return card_use(deviceId) ? hipSuccess :
 hipError_t hipGetDeviceCount(int *count) {
   *count = card_count();
   return *count > 0 ? hipSuccess : NO_DEVICE;
+}
+
+hipError_t hipDeviceSynchronize(void) {
+  card_synchronise(NULL);
+  return hipSuccess;
 }
 
 hipError_t hipEventCreate(hipEvent_t *event) {

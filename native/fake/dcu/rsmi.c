@@ -8,6 +8,8 @@
 #include "rsmi.h"
 
 #define BLOCK_UMC 1
+#define LINK_PCIE 1
+#define LINK_XGMI 2
 #define FUNCTIONS_PER_DEVICE 8U
 
 static struct fake_host host;
@@ -95,6 +97,18 @@ int rsmi_dev_busy_percent_get(uint32_t device, uint32_t *percent) {
 int rsmi_topo_numa_affinity_get(uint32_t device, uint32_t *node) {
   ENTER_CARD(rsmi_topo_numa_affinity_get, device, node);
   *node = (uint32_t)card->numa; /* all ones where there is none, as sysfs has it */
+  return RSMI_SUCCESS;
+}
+
+int rsmi_topo_get_link_type(uint32_t device, uint32_t peer, uint64_t *hops, int *type) {
+  static const char *const kinds[] = {"xgmi", NULL};
+  ENTER_CARD(rsmi_topo_get_link_type, device, type);
+  if (card_of(peer) == NULL || hops == NULL) {
+    return RSMI_INVALID_ARGS;
+  }
+  bool direct = fake_host_link(&host, (int)device, (int)peer, kinds) >= 0;
+  *hops = direct ? 1 : 2;
+  *type = direct ? LINK_XGMI : LINK_PCIE;
   return RSMI_SUCCESS;
 }
 

@@ -41,6 +41,7 @@ int rsmi_dev_memory_total_get(uint32_t device, int type, uint64_t *bytes);
 int rsmi_dev_memory_usage_get(uint32_t device, int type, uint64_t *bytes);
 int rsmi_dev_busy_percent_get(uint32_t device, uint32_t *percent);
 int rsmi_topo_numa_affinity_get(uint32_t device, uint32_t *node);
+int rsmi_topo_get_link_type(uint32_t device, uint32_t peer, uint64_t *hops, int *type);
 int rsmi_dev_ecc_count_get(uint32_t device, int block, struct error_count *count);
 int rsmi_compute_process_info_get(struct process_info *processes, uint32_t *count);
 int rsmi_compute_process_info_by_device_get(uint32_t pid, uint32_t device, struct process_info *process);

@@ -109,3 +109,46 @@ CUresult cuMemGetInfo_v2(size_t *free, size_t *total) {
   *total = card_bytes();
   return CUDA_SUCCESS;
 }
+
+/* A kernel is a pointer to its duration. */
+CUresult cuLaunchKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
+                        unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ,
+                        unsigned int sharedMemBytes, CUstream hStream, void **kernelParams, void **extra) {
+  UNUSED(gridDimX), UNUSED(gridDimY), UNUSED(gridDimZ), UNUSED(blockDimX), UNUSED(blockDimY), UNUSED(blockDimZ);
+  UNUSED(sharedMemBytes), UNUSED(kernelParams), UNUSED(extra);
+  card_launch(hStream, f);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxSynchronize(void) {
+  card_synchronise(NULL);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuStreamSynchronize(CUstream hStream) {
+  card_synchronise(hStream);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags) {
+  UNUSED(Flags);
+  *phEvent = card_event_create();
+  return *phEvent == NULL ? CUDA_ERROR_UNKNOWN : CUDA_SUCCESS;
+}
+
+CUresult cuEventRecord(CUevent hEvent, CUstream hStream) {
+  card_event_record(hEvent, hStream);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuEventQuery(CUevent hEvent) { return card_event_reached(hEvent) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY; }
+
+CUresult cuEventElapsedTime(float *pMilliseconds, CUevent hStart, CUevent hEnd) {
+  *pMilliseconds = (float)card_event_between_ns(hStart, hEnd) / 1e6F;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuEventDestroy_v2(CUevent hEvent) {
+  card_event_destroy(hEvent);
+  return CUDA_SUCCESS;
+}

@@ -152,6 +152,19 @@ nvmlReturn_t nvmlDeviceGetComputeRunningProcesses(nvmlDevice_t device, unsigned 
   return NVML_SUCCESS;
 }
 
+nvmlReturn_t nvmlDeviceGetTopologyCommonAncestor(nvmlDevice_t device1, nvmlDevice_t device2,
+                                                 nvmlGpuTopologyLevel_t *pathInfo) {
+  static const char *const levels[] = {
+      "same-board", "single-switch", "multi-switch", "host-bridge", "same-cpu", "cross-cpu", NULL};
+  ENTER_CARD(nvmlDeviceGetTopologyCommonAncestor, device1, pathInfo);
+  if (device2 == NULL) {
+    return NVML_ERROR_INVALID_ARGUMENT;
+  }
+  int level = alone() ? -1 : fake_host_link(&host, index, device2->index, levels);
+  *pathInfo = (nvmlGpuTopologyLevel_t)(level * (int)NVML_TOPOLOGY_SINGLE); /* ten apart */
+  return level < 0 ? NVML_ERROR_NOT_SUPPORTED : NVML_SUCCESS;
+}
+
 nvmlReturn_t ixmlDeviceGetHealth(nvmlDevice_t device, unsigned long long *health) {
   ENTER_CARD(ixmlDeviceGetHealth, device, health);
   *health = alone() ? 0 : fake_host_health(&host, index);

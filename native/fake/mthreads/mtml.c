@@ -155,15 +155,15 @@ MtmlReturn mtmlDeviceGetMemoryAffinityWithinNode(const MtmlDevice *dev, unsigned
   return MTML_SUCCESS;
 }
 
-/* 4: one NUMA node; 5: across them. */
 MtmlReturn mtmlDeviceGetTopologyLevel(const MtmlDevice *dev1, const MtmlDevice *dev2, int *level) {
+  static const char *const levels[] = {
+      "same-board", "single-switch", "multi-switch", "host-bridge", "same-cpu", "cross-cpu", NULL};
   ENTER_CARD(mtmlDeviceGetTopologyLevel, dev1, level);
   if (dev2 == NULL) {
     return MTML_ERROR_INVALID_ARGUMENT;
   }
-  int other = ((const struct handle *)dev2)->device;
-  *level = other == device ? 0 : host.machine->devices[other].numa == card->numa ? 4 : 5;
-  return MTML_SUCCESS;
+  *level = fake_host_link(&host, device, ((const struct handle *)dev2)->device, levels);
+  return *level < 0 ? MTML_ERROR_NOT_SUPPORTED : MTML_SUCCESS;
 }
 
 MtmlReturn mtmlDeviceInitMemory(const MtmlDevice *dev, MtmlMemory **mem) {

@@ -11,6 +11,9 @@
 
 #define UNUSED(name) (void)(name)
 
+/* What the library neither wraps nor calls. */
+__attribute__((visibility("default"))) MUresult muCtxSynchronize(void);
+
 const char card_vendor[] = "mthreads";
 const char card_visible_variable[] = "MUSA_VISIBLE_DEVICES";
 
@@ -96,6 +99,11 @@ MUresult muLaunchKernel(MUfunction f, unsigned int gridDimX, unsigned int gridDi
 
 MUresult muCtxGetDevice(MUdevice *device) {
   *device = card_current();
+  return MUSA_SUCCESS;
+}
+
+MUresult muCtxSynchronize(void) {
+  card_synchronise(NULL);
   return MUSA_SUCCESS;
 }
 

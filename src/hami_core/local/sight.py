@@ -106,13 +106,16 @@ def cards_of(report: ProbeReport, registry: Registry) -> list[Card]:
 
 
 def _family_of(probed: ProbedDevice, vendor: str, registry: Registry) -> str:
-    """The vendor's family, or of several the one that has the model, or that the probe names."""
+    """The vendor's family; of several the one that has the model or that the probe names, else the longest that the
+    model's name holds."""
     families = [loaded.family for loaded in families_of(registry, vendor)]
     names = [family.name for family in families]
     if len(names) == 1:
         return names[0]
     named = next((family.name for family in families if probed.model in family.models), None)
     named = named or str(probed.custom.get("family", ""))
-    if named not in names:
+    model = probed.model.casefold()
+    alike = [named] if named in names else [name for name in names if name.casefold() in model]
+    if not alike:
         raise ProbeFailed(f"{vendor} device {probed.uuid} ({probed.model}) is of no family of {', '.join(names)}")
-    return named
+    return max(alike, key=len)
