@@ -35,14 +35,14 @@ class TestAscend(PluginConformance):
 
 class TestDcu(PluginConformance):
     plugin = hami_dcu
-    machine = MACHINES / "z100x4.json"
+    machine = ROOT / "src" / "hami_dcu" / "machines" / "k100x4.json"
     examples = ROOT / "examples" / "dcu"
     docs = PAGE
 
 
 class TestIluvatar(PluginConformance):
     plugin = hami_iluvatar
-    machine = MACHINES / "bi-v150x2.json"
+    machine = ROOT / "src" / "hami_iluvatar" / "machines" / "biv150x4.json"
     examples = ROOT / "examples" / "iluvatar"
     docs = PAGE
 
@@ -56,7 +56,7 @@ class TestMlu(PluginConformance):
 
 class TestMthreads(PluginConformance):
     plugin = hami_mthreads
-    machine = MACHINES / "s4000x2.json"
+    machine = ROOT / "src" / "hami_mthreads" / "machines" / "s4000x4.json"
     examples = ROOT / "examples" / "mthreads"
     docs = PAGE
 
