@@ -15,7 +15,8 @@ import json
 import sys
 from collections.abc import Callable
 from ctypes import byref, c_int32, c_size_t, c_uint, c_uint16, c_uint64, c_void_p
-from typing import Protocol
+from functools import partial
+from typing import ClassVar, Protocol
 
 MIB = 1024 * 1024
 MOST_PIECES = 1000
@@ -84,6 +85,61 @@ class Mlu:
         assert self.driver.cnQueueSync(c_void_p()) == 0
 
 
+class Dim3(ctypes.Structure):
+    """Three sizes, passed by value."""
+
+    _fields_: ClassVar = [("x", c_uint), ("y", c_uint), ("z", c_uint)]
+
+
+class Dcu:
+    """libgalaxyhip."""
+
+    def __init__(self) -> None:
+        self.driver = ctypes.CDLL("libgalaxyhip.so.5")
+
+    def info(self) -> tuple[int, int]:
+        free, total = c_size_t(), c_size_t()
+        assert self.driver.hipMemGetInfo(byref(free), byref(total)) == 0
+        return free.value, total.value
+
+    def take(self, size: int) -> int:
+        return int(self.driver.hipMalloc(byref(c_void_p()), c_size_t(size)))
+
+    def launch(self, duration: c_uint64) -> int:
+        # The double wants these sizes, to see that structures by value arrive whole.
+        grid, block, none = Dim3(7, 8, 9), Dim3(10, 11, 12), c_void_p()
+        return int(self.driver.hipLaunchKernel(byref(duration), grid, block, none, c_size_t(13), none))
+
+    def wait(self) -> None:
+        assert self.driver.hipDeviceSynchronize() == 0
+
+
+class Cuda:
+    """A driver with CUDA's calls under a prefix of its own, whose double takes a duration for a kernel."""
+
+    def __init__(self, library: str, prefix: str) -> None:
+        self.driver = ctypes.CDLL(library)
+        self.prefix = prefix
+
+    def call(self, name: str, *arguments: object) -> int:
+        return int(getattr(self.driver, self.prefix + name)(*arguments))
+
+    def info(self) -> tuple[int, int]:
+        free, total = c_size_t(), c_size_t()
+        assert self.call("MemGetInfo_v2", byref(free), byref(total)) == 0
+        return free.value, total.value
+
+    def take(self, size: int) -> int:
+        return self.call("MemAlloc_v2", byref(c_uint64()), c_size_t(size))
+
+    def launch(self, duration: c_uint64) -> int:
+        one, none = c_uint(1), c_void_p()
+        return self.call("LaunchKernel", byref(duration), one, one, one, one, one, one, c_uint(0), none, none, none)
+
+    def wait(self) -> None:
+        assert self.call("CtxSynchronize") == 0
+
+
 class Nvidia:
     """libcuda."""
 
@@ -118,7 +174,14 @@ class Nvidia:
         assert self.driver.cuCtxSynchronize() == 0
 
 
-DRIVERS: dict[str, Callable[[], Driver]] = {"ascend": Ascend, "mlu": Mlu, "nvidia": Nvidia}
+DRIVERS: dict[str, Callable[[], Driver]] = {
+    "ascend": Ascend,
+    "dcu": Dcu,
+    "iluvatar": partial(Cuda, "libcuda.so.1", "cu"),
+    "mlu": Mlu,
+    "mthreads": partial(Cuda, "libmusa.so.1", "mu"),
+    "nvidia": Nvidia,
+}
 
 
 def main(vendor: str, verb: str, *words: str) -> None:

@@ -14,7 +14,10 @@ from typing import Any
 import attrs
 
 import hami_ascend
+import hami_dcu
+import hami_iluvatar
 import hami_mlu
+import hami_mthreads
 import hami_nvidia
 from hami_core.local.machine import Machine, simulated
 from hami_core.machine_file import MachineFile, read_machine
@@ -85,6 +88,42 @@ VENDORS = (
         device_nodes=("/dev/davinci{index}", "/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"),
     ),
     Vendor(
+        name="dcu",
+        plugin=hami_dcu,
+        family="DCU",
+        machine="k100x4",
+        library="librocm_smi64.so.2",
+        start="rsmi_init",
+        count="rsmi_num_monitor_devices",
+        uuid="rsmi_dev_serial_number_get",
+        start_code=6,
+        out_of_memory=2,
+        count_resource="hygon.com/dcunum",
+        memory_resource="hygon.com/dcumem",
+        extra_limits={"hygon.com/dcucores": "30"},
+        doubles="lib/fake/dcu",
+        device_nodes=("/dev/kfd", "/dev/mkfd", "/dev/dri/card{index}"),
+    ),
+    Vendor(
+        name="iluvatar",
+        plugin=hami_iluvatar,
+        family="BI-V150",
+        machine="biv150x4",
+        library="libixml.so",
+        start="nvmlInit_v2",
+        count="nvmlDeviceGetCount_v2",
+        uuid="nvmlDeviceGetUUID",
+        start_code=999,
+        numa=False,
+        out_of_memory=2,
+        count_resource="iluvatar.ai/BI-V150-vgpu",
+        memory_resource="iluvatar.ai/BI-V150.vMem",
+        memory_unit_mib=256,
+        extra_limits={"iluvatar.ai/BI-V150.vCore": "30"},
+        doubles="lib/fake/iluvatar",
+        device_nodes=("/dev/iluvatar{index}",),
+    ),
+    Vendor(
         name="mlu",
         plugin=hami_mlu,
         family="MLU",
@@ -101,6 +140,25 @@ VENDORS = (
         extra_limits={"cambricon.com/mlu.smlu.vcore": "30"},
         doubles="lib/fake/mlu",
         device_nodes=("/dev/cambricon_dev{index}", "/dev/cambricon_ctl"),
+    ),
+    Vendor(
+        name="mthreads",
+        plugin=hami_mthreads,
+        family="Mthreads",
+        machine="s4000x4",
+        library="libmtml.so.2",
+        start="mtmlLibraryInit",
+        count="mtmlLibraryCountDevice",
+        uuid="mtmlDeviceGetUUID",
+        start_code=2,
+        processes=False,
+        out_of_memory=2,
+        count_resource="mthreads.com/vgpu",
+        memory_resource="mthreads.com/sgpu-memory",
+        memory_unit_mib=512,
+        extra_limits={"mthreads.com/sgpu-core": "4"},
+        doubles="lib/fake/mthreads",
+        device_nodes=("/dev/mtgpu{index}", "/dev/dri/card{index}"),
     ),
     Vendor(
         name="nvidia",

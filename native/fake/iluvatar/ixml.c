@@ -30,10 +30,8 @@ static struct nvmlDevice_st devices[FAKE_MAX_DEVICES];
 
 static bool alone(void) { return host.machine == &one_card; }
 
-static bool configured(void) {
-  const char *file = getenv("HAMI_FAKE_MACHINE");
-  return file != NULL && file[0] != '\0';
-}
+/* An empty variable is a host without a driver. */
+static bool configured(void) { return getenv("HAMI_FAKE_MACHINE") != NULL; }
 
 #define ENTER_ANYTIME(name)                                                                                            \
   do {                                                                                                                 \

@@ -122,12 +122,15 @@ def a_container_sees_its_cards_and_no_others(subject: Subject) -> None:
         if variable is None:
             continue
         cards = subject.cards(loaded)
-        names = [str(card.index) if numbered else card.uuid for card in cards]
+        # A container runtime may take uuids all the same.
+        names = {form: card.uuid for card in cards for form in (card.uuid, str(card.index))}
+        uuids = [card.uuid for card in cards]
         listed = edits.env.get(variable, "").split(",")
-        found = f"{variable} is {','.join(listed)!r} for the cards {names[:2]}"
-        own = [name for name in listed if name in names[:2]]
-        require(own == names[:2], found, "List context.shares in their order.")
-        require(not set(listed) & set(names[2:]), found, "List the container's own cards only.")
+        found = f"{variable} is {','.join(listed)!r} for the cards {uuids[:2]}"
+        own = [names[word] for word in listed if names.get(word) in uuids[:2]]
+        require(own == uuids[:2], found, "List context.shares in their order.")
+        strangers = {names.get(word) for word in listed} & set(uuids[2:])
+        require(not strangers, found, "List the container's own cards only.")
 
 
 def _edits(subject: Subject, loaded: LoadedFamily, *, count: int) -> ContainerEdits | None:
