@@ -59,6 +59,9 @@ def assigned(here: World, vendor: Vendor, name: str) -> str:
 def inside(here: World, vendor: Vendor, edits: Object, *words: str) -> Object:
     """What a program says in a container that has what CDI says."""
     environ = dict(entry.partition("=")[::2] for entry in edits["env"])
+    isolation = here.registry.family(vendor.family).family.isolation
+    if vendor.shown_by_runtime and isolation is not None:
+        environ[isolation.visible_env] = environ[isolation.runtime_env or isolation.visible_env]
     mounts = {mount["containerPath"]: mount["hostPath"] for mount in edits.get("mounts", ())}
     preload = Path(mounts["/etc/ld.so.preload"]).read_text().strip()
     done = subprocess.run(
@@ -100,7 +103,7 @@ async def test_a_pod_of_a_whole_card_gets_the_card_and_no_library(vendor: Vendor
         assert "/etc/ld.so.preload" in {mount["containerPath"] for mount in part["mounts"]}
         nodes = [item["path"] for item in whole.get("deviceNodes", ())]
         index = next(card.index for card in vendor.file.report().devices if card.uuid == assigned(here, vendor, "a"))
-        assert nodes == [path.format(index=index) for path in vendor.device_nodes]
+        assert nodes == [path.format(index=index, render=128 + index) for path in vendor.device_nodes]
 
 
 @pytest.mark.parametrize("vendor", [vendor for vendor in VENDORS if vendor.health], ids=str, indirect=True)

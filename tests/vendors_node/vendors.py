@@ -44,6 +44,7 @@ class Vendor:
     health: bool = True  # whether the driver tells of a card's health by itself, beside events
     processes: bool = True  # whether it lists processes
     numa: bool = True  # whether the driver tells the NUMA node
+    shown_by_runtime: bool = False  # whether a container sees its own cards by the runtime's doing, which tests must do
     places: bool = True  # whether HAMI_<VENDOR>_LIBRARY can name the library
     out_of_memory: int  # what a program gets past its share
     count_resource: str
@@ -102,7 +103,7 @@ VENDORS = (
         memory_resource="hygon.com/dcumem",
         extra_limits={"hygon.com/dcucores": "30"},
         doubles="lib/fake/dcu",
-        device_nodes=("/dev/kfd", "/dev/mkfd", "/dev/dri/card{index}"),
+        device_nodes=("/dev/kfd", "/dev/mkfd", "/dev/dri/card{index}", "/dev/dri/renderD{render}"),
     ),
     Vendor(
         name="iluvatar",
@@ -115,6 +116,7 @@ VENDORS = (
         uuid="nvmlDeviceGetUUID",
         start_code=999,
         numa=False,
+        shown_by_runtime=True,
         out_of_memory=2,
         count_resource="iluvatar.ai/BI-V150-vgpu",
         memory_resource="iluvatar.ai/BI-V150.vMem",
@@ -158,7 +160,7 @@ VENDORS = (
         memory_unit_mib=512,
         extra_limits={"mthreads.com/sgpu-core": "4"},
         doubles="lib/fake/mthreads",
-        device_nodes=("/dev/mtgpu{index}", "/dev/dri/card{index}"),
+        device_nodes=("/dev/mtgpu{index}", "/dev/dri/card{index}", "/dev/dri/renderD{render}"),
     ),
     Vendor(
         name="nvidia",

@@ -106,8 +106,10 @@ def cards_of(report: ProbeReport, registry: Registry) -> list[Card]:
 
 
 def _family_of(probed: ProbedDevice, vendor: str, registry: Registry) -> str:
-    """The vendor's family; of several the one that has the model or that the probe names, else the longest that the
-    model's name holds."""
+    """The vendor's family.
+
+    Of several the one that has the model, or that the probe names, else the longest that the model's name holds.
+    """
     families = [loaded.family for loaded in families_of(registry, vendor)]
     names = [family.name for family in families]
     if len(names) == 1:
