@@ -98,6 +98,54 @@ class Watch(Protocol):
         ...
 
 
+@attrs.frozen(kw_only=True)
+class WantedInstance:
+    """A hardware partition that shall be, and on which card."""
+
+    device_uuid: str
+    partition: Partition
+
+
+@attrs.frozen(kw_only=True)
+class MadeInstance:
+    """A hardware partition that is, by the driver's names. `uuid` is what a container sees."""
+
+    uuid: str
+    device_uuid: str
+    gpu_instance: int
+    compute_instance: int
+    partition: Partition
+
+
+@attrs.frozen(kw_only=True)
+class PartitionOrder:
+    """What to remove, then what to make. `taken` are the uuids of instances that other containers have."""
+
+    drop: tuple[MadeInstance, ...] = ()
+    make: tuple[WantedInstance, ...] = ()
+    taken: frozenset[str] = frozenset()
+
+
+@attrs.frozen(kw_only=True)
+class PartitionAnswer:
+    """What was made, in the order of the wish, and what could not be removed because somebody uses it."""
+
+    made: tuple[MadeInstance, ...] = ()
+    kept: tuple[MadeInstance, ...] = ()
+
+
+class PartitionTool(Protocol):
+    """Makes and removes hardware partitions. Runs in a child process with a deadline, one at a time a node."""
+
+    def __call__(self, order: PartitionOrder) -> PartitionAnswer:
+        """Carry out all of `order.make` or none of it, and of `order.drop` what is not in use. Raises HamiError.
+
+        What exists already where an instance is wanted is taken over, unless it is one of `order.taken`; what nobody
+        named is never touched.
+        """
+        ...
+
+
 # ---- node <-> cluster ----------------------------------------------------------------------------------------------
 
 

@@ -46,6 +46,7 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
     "hami_fit": {"1.0": "First version."},
     "hami_policies": {"1.0": "First version."},
     "hami_place": {"1.0": "First version."},
+    "hami_partition": {"1.1": "First version."},
     "hami_allocate": {"1.0": "First version."},
     "hami_decided": {"1.0": "First version."},
 }

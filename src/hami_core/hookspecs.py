@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Allocator,
         FitBehaviour,
         NodeCodec,
+        PartitionTool,
         PlacementWriter,
         Probe,
         RequestParser,
@@ -156,6 +157,19 @@ def hami_place(family: Family) -> PlacementWriter | None:
     May touch: nothing; the time is an argument.
     Empty:     None: only the allocated and to-allocate annotations of the family are written.
     Raises:    the bind fails with an event; nothing is written.
+    Since:     0.1
+    """
+
+
+@hookspec
+def hami_partition(vendor: str) -> PartitionTool | None:
+    """Return the function that makes and removes this vendor's hardware partitions.
+
+    Caller:    the node agent, in a child process with a deadline, before a container with partitions starts and when
+               its pod is gone.
+    May touch: the vendor's management library. The returned function must be importable in a fresh interpreter.
+    Empty:     None: partitions of this vendor are made by others; a container that was given one is refused here.
+    Raises:    the container is refused with the message, and kubelet tries again; what was made is removed.
     Since:     0.1
     """
 

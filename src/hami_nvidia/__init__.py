@@ -12,7 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from hami_core.behaviour import Admitter, Allocator, FitBehaviour, NodeCodec, PlacementWriter, Probe, Watch
+from hami_core.behaviour import (
+    Admitter,
+    Allocator,
+    FitBehaviour,
+    NodeCodec,
+    PartitionTool,
+    PlacementWriter,
+    Probe,
+    Watch,
+)
 from hami_core.family import Family, Isolation, Resources, SelectorKeys, Units, WireNames
 from hami_core.hookspecs import hookimpl
 from hami_core.packaged import machines_in
@@ -99,6 +108,16 @@ def hami_watch(vendor: str) -> Watch | None:
     from hami_nvidia.watch import watch  # noqa: PLC0415 - as with the probe
 
     return watch
+
+
+@hookimpl
+def hami_partition(vendor: str) -> PartitionTool | None:
+    """MIG instances through NVML, in a child process."""
+    if vendor != VENDOR:
+        return None
+    from hami_nvidia.partition import partition  # noqa: PLC0415 - as with the probe
+
+    return partition
 
 
 @hookimpl

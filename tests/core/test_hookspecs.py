@@ -30,5 +30,5 @@ def test_each_hook_is_fully_typed(name: str) -> None:
 def test_hooks_stand_in_the_order_a_pod_meets_them() -> None:
     assert list(SPECS) == [
         "hami_families", "hami_machines", "hami_probe", "hami_watch", "hami_node_codec", "hami_admit", "hami_request",
-        "hami_fit", "hami_policies", "hami_place", "hami_allocate", "hami_decided",
+        "hami_fit", "hami_policies", "hami_place", "hami_partition", "hami_allocate", "hami_decided",
     ]  # fmt: skip

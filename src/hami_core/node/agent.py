@@ -22,6 +22,7 @@ from hami_core.node.health import Kind, Sighting
 from hami_core.node.ids import Replica, replicas
 from hami_core.node.late import LateBinder
 from hami_core.node.limits import LimitsKeeper
+from hami_core.node.partitioning import Partitions
 from hami_core.node.plugin import DevicePlugin
 from hami_core.node.pods import pods_of
 from hami_core.node.registration import Registration
@@ -74,6 +75,7 @@ class NodeAgent:
             settings=settings,
             discovery=self.discovery,
             furnisher=self.furnisher,
+            partitions=Partitions(registry, environ=environ),
         )
         self._registration = Registration(api, settings.node, registry, late=settings.binding is BindingMode.LATE)
         self._telling = Telling(api, self._events, settings.node, taint=settings.taint)
@@ -179,7 +181,7 @@ class NodeAgent:
                 library = None if loaded.allocate is None else self.furnisher.library(loaded)
                 keep |= set() if library is None else {str(library.parent)}
         files, paths = self.furnisher.files, self._settings.paths
-        return await clean(self._api, files, paths, self._settings.node, keep=keep)
+        return await clean(self._api, files, paths, self._settings.node, keep=keep, partitions=self._host.partitions)
 
 
 async def work_until_signalled(work: Callable[[], Awaitable[None]]) -> None:

@@ -20,7 +20,7 @@ from hami_core.kube.api import node_path
 from hami_core.kube.locks import Locks
 from hami_core.kube.records import Meta
 from hami_core.node.api.v1beta1.deviceplugin_pb2 import ContainerAllocateResponse, DeviceSpec, Mount
-from hami_core.node.assignment import Assignment, Refused, check_cards
+from hami_core.node.assignment import Assignment, Refused
 from hami_core.node.binder import Host
 from hami_core.node.cleanup import pods_on
 from hami_core.node.holder import Holder
@@ -100,10 +100,7 @@ class AllocatingBinder:
         """The answer for the first container that still waits, and whether it was the pod's last."""
         host, family = self._host, self.loaded.family
         assignment = await self._assignment(pod, len(ids))
-        devices = host.discovery.of_family(family.name)
-        check_cards(assignment, devices)
-        device = cdi_device(family.resources.count, ids)
-        edits = await asyncio.to_thread(host.furnisher.furnish, assignment, devices, cdi_device=device)
+        edits = await host.furnish(assignment, cdi_device(family.resources.count, ids))
         return _response(edits), await mark_allocated(host.api, host.registry, assignment)
 
     async def _assignment(self, pod: PodFacts, count: int) -> Assignment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -13,17 +14,20 @@ from hami_core.kube.api import pod_path
 from hami_core.kube.events import PodRef
 from hami_core.kube.records import decode_object
 from hami_core.node import cdi
-from hami_core.node.assignment import Refused
+from hami_core.node.assignment import Assignment, Refused, check_cards
 from hami_core.node.holder import Holder, holders_of, read_holders
 from hami_core.node.ids import cdi_device
+from hami_core.node.partitioning import as_cards, write_made
 from hami_core.objects import PodFacts, read_pod
 
 if TYPE_CHECKING:
+    from hami_core.behaviour import ContainerEdits
     from hami_core.kube.api import ApiServer
     from hami_core.kube.events import Events
     from hami_core.node.api.v1beta1.deviceplugin_pb2 import ContainerAllocateResponse
     from hami_core.node.discovery import Discovery
     from hami_core.node.furnishing import Furnisher
+    from hami_core.node.partitioning import Partitions
     from hami_core.node.settings import NodeSettings
     from hami_core.registry import LoadedFamily, Registry
 
@@ -43,6 +47,7 @@ class Host:
     settings: NodeSettings
     discovery: Discovery
     furnisher: Furnisher
+    partitions: Partitions
 
     async def pod(self, namespace: str, name: str) -> PodFacts | None:
         """The pod as the API server has it now; None where there is none. Raises ApiFailed."""
@@ -52,6 +57,30 @@ class Host:
             if err.status == _NOT_FOUND:
                 return None
             raise
+
+    async def furnish(self, assignment: Assignment, device: str) -> ContainerEdits:
+        """Make a container's partitions, where it has some, and its files; what was made goes if the rest fails.
+
+        Raises:
+            Refused: a card that is not here, or partitions that cannot be.
+            PartitionFailed, OSError: the driver or the disk does not let us now.
+        """
+        devices = self.discovery.of_family(assignment.family)
+        check_cards(assignment, devices)
+        made = await self.partitions.make(assignment, list(self.furnisher.files.records()))
+        if not made:
+            return await asyncio.to_thread(self.furnisher.furnish, assignment, devices, cdi_device=device)
+        try:
+            seen = as_cards(assignment, made)
+            edits = await asyncio.to_thread(self.furnisher.furnish, seen, devices, cdi_device=device, partitions=made)
+        except (HamiError, OSError):
+            await self.partitions.drop(assignment.family, made)
+            raise
+        try:
+            await write_made(self.api, assignment, made)
+        except HamiError as err:
+            _log.warning("%s: which partitions it got was not written: %s", assignment.where, err)
+        return edits
 
     async def holder(self, resource: str, ids: frozenset[str]) -> tuple[Holder, PodFacts]:
         """The one container that holds exactly these ids, and its pod.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from hami_core.behaviour import AllocationContext, ContainerEdits, Mount
+from hami_core.behaviour import AllocationContext, ContainerEdits, MadeInstance, Mount
 from hami_core.isolation.limits import limits_of
 from hami_core.node.files import PRELOAD, NodeFiles, Record
 from hami_core.node.sharing import NodeSharing
@@ -45,8 +45,17 @@ class Furnisher:
         self._settings = settings
         self._one = threading.Lock()
 
-    def furnish(self, assignment: Assignment, devices: Iterable[Device], *, cdi_device: str) -> ContainerEdits:
+    def furnish(
+        self,
+        assignment: Assignment,
+        devices: Iterable[Device],
+        *,
+        cdi_device: str,
+        partitions: tuple[MadeInstance, ...] = (),
+    ) -> ContainerEdits:
         """Make a container's files and return its edits. Doing it again changes nothing but the limits' inode.
+
+        With `partitions` the driver holds the container to them, so that it needs no library.
 
         Raises:
             NotInstalled: the vendor's isolation library is missing.
@@ -56,7 +65,7 @@ class Furnisher:
         loaded = self._registry.family(assignment.family)
         assert loaded.allocate is not None, "only families that allocate here are served"
         here = {device.uuid: device for device in devices}
-        untouched = self._untouched(loaded, assignment, here)
+        untouched = bool(partitions) or self._untouched(loaded, assignment, here)
         library = None if untouched else self.library(loaded)
         record = Record(
             namespace=assignment.pod.namespace,
@@ -66,6 +75,7 @@ class Furnisher:
             family=assignment.family,
             cdi_device=cdi_device,
             library="" if library is None else str(library.parent),
+            partitions=partitions,
         )
         folder = self.files.make(record)
         # What the vendor reads in others' files stays true until its own are there.

@@ -7,14 +7,13 @@ to wait for each other, and an agent that is killed in between has nothing to re
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 
 from hami_core.errors import HamiError
 from hami_core.node import cdi
 from hami_core.node.api.v1beta1.deviceplugin_pb2 import CDIDevice, ContainerAllocateResponse
-from hami_core.node.assignment import Refused, check_cards, read_assignment
+from hami_core.node.assignment import Refused, read_assignment
 from hami_core.node.binder import Host
 from hami_core.node.ids import CDI_KIND, cdi_device
 from hami_core.node.phases import mark_allocated
@@ -66,10 +65,8 @@ class LateBinder:
         assignment = read_assignment(
             pod, container, family, count=len(ids), node=host.settings.node, registry=host.registry
         )
-        devices = host.discovery.of_family(family.name)
-        check_cards(assignment, devices)
         device = cdi_device(family.resources.count, ids)
-        edits = await asyncio.to_thread(host.furnisher.furnish, assignment, devices, cdi_device=device)
+        edits = await host.furnish(assignment, device)
         cdi.write(host.settings.paths.cdi, device, edits, pod_uid=pod.uid)
         _log.info("%s: %s", assignment.where, ", ".join(share.uuid for share in assignment.shares))
         try:

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "driver.h"
+#include "partitions.h"
 
 struct fake_driver fake_driver;
 pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -151,6 +152,7 @@ static CUresult initialise(void) {
   const char *self_calls = getenv("HAMI_FAKE_SELF_CALLS");
   fake_driver.self_calls = self_calls != NULL && self_calls[0] == '1';
   fake_driver.small_bytes = configured_granularity();
+  fake_partitions_refresh(fake_driver.machine);
   choose_visible(&fake_driver);
   if (fake_driver.device_count == 0) {
     return CUDA_ERROR_NO_DEVICE;

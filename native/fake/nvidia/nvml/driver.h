@@ -22,6 +22,7 @@
 #include "common/fault.h"
 #include "common/machine.h"
 #include "common/state.h"
+#include "partitions.h"
 
 struct nvmlDevice_st {
   int unit;

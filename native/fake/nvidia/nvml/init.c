@@ -55,7 +55,8 @@ static nvmlReturn_t open_machine(void) {
   default:
     return NVML_ERROR_UNKNOWN;
   }
-  for (int i = 0; i < fake_nvml.machine->unit_count; i++) {
+  fake_partitions_refresh(fake_nvml.machine);
+  for (int i = 0; i < FAKE_MAX_UNITS; i++) {
     fake_nvml.devices[i].unit = i;
   }
   fake_nvml.state = fake_state_open(fake_nvml.machine);

@@ -64,7 +64,7 @@ static const unsigned no_instance = 0xFFFFFFFF; /* what the driver writes where 
 /* Each layout is a prefix of the next one, apart from padding: rows are written field by field. */
 static void write_row(void *rows, unsigned index, int layout, int unit, const struct fake_process_use *use) {
   const struct fake_instance *instance = fake_nvml_instance(unit);
-  unsigned id = instance == NULL ? no_instance : (unsigned)(fake_nvml.machine->units[unit].instance + 1);
+  unsigned id = instance == NULL ? no_instance : fake_partitions_id(fake_nvml.machine, unit);
   if (layout == 1) {
     ((nvmlProcessInfo_v1_t *)rows)[index] =
         (nvmlProcessInfo_v1_t){.pid = (unsigned)use->pid, .usedGpuMemory = use->used};

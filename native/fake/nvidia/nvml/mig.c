@@ -1,4 +1,4 @@
-/* MIG: modes, profiles, placements and the instances that the machine file lists. Making instances is not supported. */
+/* MIG: modes, profiles, placements and instances, those of the machine file and those that programs make. */
 #include <stdio.h>
 #include <string.h>
 
@@ -24,7 +24,8 @@ nvmlReturn_t nvmlDeviceGetMaxMigDeviceCount(nvmlDevice_t device, unsigned *count
 nvmlReturn_t nvmlDeviceGetMigDeviceHandleByIndex(nvmlDevice_t device, unsigned index, nvmlDevice_t *out) {
   NVML_ENTER_DEVICE(nvmlDeviceGetMigDeviceHandleByIndex, device);
   NVML_NEED(out != NULL && index < FAKE_MAX_INSTANCES);
-  if (index >= card->instance_count) {
+  fake_partitions_refresh(fake_nvml.machine);
+  if (index >= card->instance_count || !fake_partitions_computes(fake_nvml.machine, card->instances[index].unit)) {
     return NVML_ERROR_NOT_FOUND;
   }
   *out = &fake_nvml.devices[card->instances[index].unit];
@@ -48,7 +49,7 @@ nvmlReturn_t nvmlDeviceGetDeviceHandleFromMigDeviceHandle(nvmlDevice_t device, n
 nvmlReturn_t nvmlDeviceGetGpuInstanceId(nvmlDevice_t device, unsigned *id) {
   NVML_ENTER_DEVICE(nvmlDeviceGetGpuInstanceId, device);
   NVML_NEED(id != NULL && fake_nvml_instance(unit) != NULL);
-  *id = (unsigned)fake_nvml.machine->units[unit].instance + 1;
+  *id = fake_partitions_id(fake_nvml.machine, unit);
   return NVML_SUCCESS;
 }
 
@@ -198,6 +199,7 @@ nvmlReturn_t nvmlDeviceGetGpuInstancePossiblePlacements(nvmlDevice_t device, uns
 nvmlReturn_t nvmlDeviceGetGpuInstances(nvmlDevice_t device, unsigned id, nvmlGpuInstance_t *out, unsigned *count) {
   NVML_ENTER_DEVICE(nvmlDeviceGetGpuInstances, device);
   NVML_NEED(out != NULL && count != NULL);
+  fake_partitions_refresh(fake_nvml.machine);
   *count = 0;
   for (unsigned i = 0; i < card->instance_count; i++) {
     if (card->profiles[card->instances[i].profile].gpu_instance_profile_id == id) {
@@ -210,11 +212,14 @@ nvmlReturn_t nvmlDeviceGetGpuInstances(nvmlDevice_t device, unsigned id, nvmlGpu
 nvmlReturn_t nvmlDeviceGetGpuInstanceById(nvmlDevice_t device, unsigned id, nvmlGpuInstance_t *out) {
   NVML_ENTER_DEVICE(nvmlDeviceGetGpuInstanceById, device);
   NVML_NEED(out != NULL);
-  if (id == 0 || id > card->instance_count) {
-    return NVML_ERROR_NOT_FOUND;
+  fake_partitions_refresh(fake_nvml.machine);
+  for (unsigned i = 0; i < card->instance_count; i++) {
+    if (fake_partitions_id(fake_nvml.machine, card->instances[i].unit) == id) {
+      *out = (nvmlGpuInstance_t)&fake_nvml.devices[card->instances[i].unit];
+      return NVML_SUCCESS;
+    }
   }
-  *out = (nvmlGpuInstance_t)&fake_nvml.devices[card->instances[id - 1].unit];
-  return NVML_SUCCESS;
+  return NVML_ERROR_NOT_FOUND;
 }
 
 nvmlReturn_t nvmlGpuInstanceGetInfo(nvmlGpuInstance_t handle, nvmlGpuInstanceInfo_t *out) {
@@ -223,7 +228,7 @@ nvmlReturn_t nvmlGpuInstanceGetInfo(nvmlGpuInstance_t handle, nvmlGpuInstanceInf
   NVML_NEED(out != NULL && instance != NULL);
   const struct fake_profile *profile = &card->profiles[instance->profile];
   *out = (nvmlGpuInstanceInfo_t){.device = &fake_nvml.devices[card->index],
-                                 .id = (unsigned)fake_nvml.machine->units[unit].instance + 1,
+                                 .id = fake_partitions_id(fake_nvml.machine, unit),
                                  .profileId = profile->gpu_instance_profile_id,
                                  .placement = {.start = instance->placement_start, .size = profile->placement_size}};
   return NVML_SUCCESS;

@@ -1,0 +1,175 @@
+"""MIG instances of containers: made where the scheduler reserved them, found again, removed with their pod alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from tests.kube.loop import in_loop
+
+from hami_core.packaged import packaged
+from hami_core.testing.kubelet import Admitted
+from hami_core.wire.partitions import PARTITIONS, MadePartition, decode_partitions
+
+from .world import GPU, World, container, pod_at, world
+
+INSTANCES = """
+import json, pynvml as n
+n.nvmlInit()
+found = []
+for index in range(n.nvmlDeviceGetCount()):
+    card = n.nvmlDeviceGetHandleByIndex(index)
+    for number in range(7):
+        try:
+            handle = n.nvmlDeviceGetMigDeviceHandleByIndex(card, number)
+        except n.NVMLError:
+            continue
+        found.append([n.nvmlDeviceGetUUID(handle), n.nvmlDeviceGetMemoryInfo(handle).total >> 20])
+print(json.dumps(found))
+"""
+HOLD = """
+import ctypes, sys
+cu = ctypes.CDLL("libcuda.so.1")
+context, pointer = ctypes.c_void_p(), ctypes.c_uint64()
+assert cu.cuInit(0) == 0 and cu.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
+assert cu.cuCtxSetCurrent(context) == 0
+assert cu.cuMemAlloc_v2(ctypes.byref(pointer), ctypes.c_size_t(1 << 20)) == 0
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+THEIRS = {"uuid": "MIG-5e4b1c53-0000-4000-8000-000000000001", "profile": "3g.20gb", "placement_start": 0}
+
+
+@contextlib.asynccontextmanager
+async def a_cut_card(folder: Path) -> AsyncIterator[World]:
+    """One A100 in MIG mode, with an instance that somebody else made at its beginning."""
+    machine = json.loads(packaged("hami_nvidia", "machines/a100-mig.json").read_text())
+    card = next(card for card in machine["devices"] if card["mig"]["enabled"])
+    card["mig"]["instances"] = [THEIRS]
+    machine["devices"] = [{**card, "index": 0, "links": []}]
+    (folder / "machine.json").write_text(json.dumps(machine))
+    async with world(folder, "a100-mig") as here:
+        here.environ["HAMI_FAKE_MACHINE"] = str(folder / "machine.json")
+        yield here
+
+
+def instances(here: World) -> dict[str, int]:
+    """MiB of every MIG device on the node, by uuid, as the driver lists them."""
+    done = subprocess.run(
+        [sys.executable, "-c", INSTANCES], env=here.environ, capture_output=True, text=True, check=True, timeout=60
+    )
+    found: dict[str, int] = dict(json.loads(done.stdout))
+    return found
+
+
+def made(here: World, name: str) -> list[MadePartition | None]:
+    text = here.cluster.item(pod_at(name))["metadata"]["annotations"][PARTITIONS]
+    return [entry.made for entry in decode_partitions(text, what=name)]
+
+
+def visible(here: World, admitted: Admitted) -> str:
+    environ = dict(entry.partition("=")[::2] for entry in here.edits(admitted)["env"])
+    assert environ["CUDA_VISIBLE_DEVICES"] == environ["NVIDIA_VISIBLE_DEVICES"]
+    return environ["CUDA_VISIBLE_DEVICES"]
+
+
+async def started(here: World, name: str, memory_mib: int = 4000) -> Admitted:
+    await here.place(name, container("main", memory_mib))
+    admitted = await here.kubelet.admit("team", name, "main", GPU, 1)
+    await here.kubelet.pre_start(admitted)
+    return admitted
+
+
+@in_loop
+async def test_an_instance_is_made_for_a_container_and_goes_with_its_pod(tmp_path: Path) -> None:
+    async with a_cut_card(tmp_path) as here:
+        await here.start()
+        before = instances(here)
+        admitted = await started(here, "a")
+        (mine,) = instances(here).keys() - before.keys()
+        assert visible(here, admitted) == mine
+        assert "mounts" not in here.edits(admitted), "the driver holds the container, and no library is needed"
+        (told,) = made(here, "a")
+        assert told is not None
+        assert told.uuid == mine
+        await here.remove("a")
+        assert await here.agent.clean() == 1
+        assert instances(here) == before, "what others made stays"
+
+
+@in_loop
+async def test_a_start_again_and_a_new_agent_find_the_instance_that_is_there(tmp_path: Path) -> None:
+    async with a_cut_card(tmp_path) as here:
+        await here.start()
+        admitted = await started(here, "a")
+        there = instances(here)
+        await here.kubelet.pre_start(admitted)
+        await here.kill()
+        await here.start()
+        await here.kubelet.pre_start(admitted)
+        assert instances(here) == there
+
+
+@in_loop
+async def test_an_instance_goes_again_where_the_rest_of_the_start_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_cut_card(tmp_path) as here:
+        await here.start()
+        before = instances(here)
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(here.agent.furnisher.files, "make", full)
+            with pytest.raises(grpc.aio.AioRpcError, match="No space left"):
+                await started(here, "a")
+        assert instances(here) == before
+
+
+@in_loop
+async def test_an_instance_in_use_stays_until_it_is_not(tmp_path: Path) -> None:
+    async with a_cut_card(tmp_path) as here:
+        await here.start()
+        before = instances(here)
+        admitted = await started(here, "a")
+        user = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", HOLD),
+            env={**here.environ, "CUDA_VISIBLE_DEVICES": visible(here, admitted)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert user.stdout is not None
+        assert await user.stdout.readline() == b"ready\n"
+        await here.remove("a")
+        assert await here.agent.clean() == 0
+        assert instances(here) != before
+        with contextlib.suppress(ProcessLookupError):
+            user.kill()
+        await user.wait()
+        assert await here.agent.clean() == 1
+        assert instances(here) == before
+
+
+@in_loop
+async def test_a_driver_that_makes_nothing_refuses_the_start_for_now(tmp_path: Path) -> None:
+    async with a_cut_card(tmp_path) as here:
+        await here.start()
+        before = instances(here)
+        here.environ["HAMI_FAKE_FAULTS"] = "nvmlGpuInstanceCreateComputeInstance=999"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await started(here, "a")
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert not list(here.settings.paths.cdi.glob("*.json"))
+        del here.environ["HAMI_FAKE_FAULTS"]
+        assert instances(here) == before
