@@ -286,7 +286,11 @@ async def test_metrics_have_hamis_names_and_labels_and_its_old_ones_when_asked()
     async with fake_api() as both, running(both, Settings(legacy_metrics=True)) as (scheduler, _client):
         fake = both[0]
         await fake.put("/api/v1/nodes/n1", node("n1"))
-        await fake.put(f"{PODS}/a", placed("a", "GPU-n1-0", "n1", 5000))
+        item = placed("a", "GPU-n1-0", "n1", 5000)
+        part = {"profile": "1g.5gb", "placement": {"start": 6, "size": 1}, "migUUID": "MIG-a", "gpuInstanceID": 9}
+        part |= {"containerIndex": 0, "deviceIndex": 0, "gpuUUID": "GPU-n1-0", "computeInstanceID": 0}
+        item["metadata"]["annotations"]["hami.io/vgpu-mig-allocations"] = json.dumps([part])
+        await fake.put(f"{PODS}/a", item)
         hard = {"kind": "ResourceQuota", "metadata": {"name": "q", "namespace": "team"}}
         await fake.put("/api/v1/resourcequotas/q", {**hard, "spec": {"hard": {"limits.nvidia.com/gpumem": "9000"}}})
         await until(lambda: scheduler.cache.inventories and scheduler.cache.placed and scheduler.cache.quotas)
@@ -307,6 +311,11 @@ async def test_metrics_have_hamis_names_and_labels_and_its_old_ones_when_asked()
             f"hami_vgpu_core_allocated_ratio{{{share}}} 0",
             'hami_resource_quota_used{namespace="team",quota_name="nvidia.com/gpumem",limit="9000",zone="vGPU"} 5000',
             'hami_resource_quota_limit{namespace="team",quota_name="nvidia.com/gpumem",zone="vGPU"} 9000',
+            (
+                'hami_node_gpu_mig_instance_info{node="n1",device_uuid="GPU-n1-0",device_index="0",mig_uuid="MIG-a",'
+                'profile="1g.5gb",gpu_instance_id="9",compute_instance_id="0",placement_start="6",placement_size="1",'
+                'zone="vGPU"} 1'
+            ),
             f"GPUDeviceSharedNum{{{old_card}}} 1",
             'nodeGPUMemoryPercentage{nodeid="n1",deviceuuid="GPU-n1-0",deviceidx="0",zone="vGPU"} 0.5',
             'QuotaUsed{quotanamespace="team",quotaName="nvidia.com/gpumem",limit="9000",zone="vGPU"} 5000',

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from hami_core.errors import UnknownName
+from hami_core.errors import BadWire, UnknownName
+from hami_core.placement import NODE
 from hami_core.units import MIB
+from hami_core.wire.partitions import PARTITIONS, decode_partitions
 
 if TYPE_CHECKING:
     from hami_core.kube.cache import Cache
@@ -28,6 +30,7 @@ HELP: Mapping[str, str] = {
     "overview": "Memory of the card that is given away, bytes.",
     "share_memory": "Memory of a container's share, bytes.",
     "share_cores": "Cores of a container's share.",
+    "partition": "1 for each hardware partition that a container was given and its node has made.",
     "quota_limit": "A namespace's limit, in the resource's own unit.",
     "quota_used": "What a namespace uses, in MiB or core units.",
 }
@@ -45,6 +48,7 @@ class Names:
     cores: str  # cores given away
     limit: str  # memory limit in MiB
     share: str  # namespace, node, pod, container, uuid
+    partition: str  # node, uuid, index, uuid of the partition, profile, its ids, place
     quota_limit: str  # namespace, resource
     quota_used: str  # namespace, resource, limit
 
@@ -53,6 +57,7 @@ class Names:
         return {
             "share_memory": self.share,
             "share_cores": self.share,
+            "partition": self.partition,
             "quota_limit": self.quota_limit,
             "quota_used": self.quota_used,
             "memory_part": self.part_card,
@@ -73,6 +78,7 @@ TODAY = Names(
         "overview": "hami_node_gpu_overview",
         "share_memory": "hami_vgpu_memory_allocated_bytes",
         "share_cores": "hami_vgpu_core_allocated_ratio",
+        "partition": "hami_node_gpu_mig_instance_info",
         "quota_limit": "hami_resource_quota_limit",
         "quota_used": "hami_resource_quota_used",
     },
@@ -81,6 +87,8 @@ TODAY = Names(
     cores=',device_cores="{0}"',
     limit=',device_memory_limit="{0}"',
     share='namespace="{0}",node="{1}",pod="{2}",container_index="{3}",device_uuid="{4}",zone="vGPU"',
+    partition='node="{0}",device_uuid="{1}",device_index="{2}",mig_uuid="{3}",profile="{4}",gpu_instance_id="{5}",'
+    'compute_instance_id="{6}",placement_start="{7}",placement_size="{8}",zone="vGPU"',
     quota_limit='namespace="{0}",quota_name="{1}",zone="vGPU"',
     quota_used='namespace="{0}",quota_name="{1}",limit="{2}",zone="vGPU"',
 )
@@ -102,6 +110,7 @@ LEGACY = Names(
     cores=',devicecores="{0}"',
     limit=',devicememorylimit="{0}"',
     share='podnamespace="{0}",nodename="{1}",podname="{2}",containeridx="{3}",deviceuuid="{4}",zone="vGPU"',
+    partition="",
     quota_limit="",
     quota_used='quotanamespace="{0}",quotaName="{1}",limit="{2}",zone="vGPU"',
 )
@@ -113,6 +122,7 @@ def cluster_text(cache: Cache, names: Names) -> str:
     for node, use in _uses(cache):
         _card(page, node, use)
     _shares(page, cache)
+    _partitions(page, cache)
     _quotas(page, cache)
     return page.text()
 
@@ -174,6 +184,27 @@ def _shares(page: _Page, cache: Cache) -> None:
                     labels = page.names.share.format(namespace, held.placement.node, name, index, _escaped(share.uuid))
                     page.add("share_memory", labels, share.memory_mib * MIB)
                     page.add("share_cores", labels, share.core_units)
+
+
+def _partitions(page: _Page, cache: Cache) -> None:
+    for pod in list(cache.placed.values()):
+        text = pod.annotations.get(PARTITIONS)
+        node = pod.annotations.get(NODE, "")
+        if text is None:
+            continue
+        try:
+            entries = decode_partitions(text, what=pod.where)
+        except BadWire:  # said where the pod was read
+            continue
+        devices = cache.devices(node)
+        for entry in entries:
+            device, made, place = devices.get(entry.device_uuid), entry.made, entry.partition.placement
+            if made is None or device is None:
+                continue
+            card = node, _escaped(entry.device_uuid), device.index
+            ids = made.gpu_instance, made.compute_instance, place.start, place.size
+            labels = page.names.partition.format(*card, _escaped(made.uuid), _escaped(entry.partition.profile), *ids)
+            page.add("partition", labels, 1)
 
 
 def _quotas(page: _Page, cache: Cache) -> None:
