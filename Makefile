@@ -8,8 +8,13 @@ UV     := $(shell command -v uv 2>/dev/null || echo $(BOOT)/uv)
 VENV   := .venv/bin
 NATIVE := build/native
 JOBS   ?= 2
+FUZZ_S ?= 20
+# Emulation keeps no time, and programs under it cannot start another one.
+NOT_EMULATED := pacing|shares|schedules|core_torture
+SCHEDULES ?= 100000
+SEED ?= 1
 
-.PHONY: help sync demo test site test-python test-native test-sanitizers cluster-test node-test scale-test check format bench proto docs generate clean
+.PHONY: help sync demo test site test-python test-native test-sanitizers test-arm64 nightly fuzz cluster-test node-test scale-test check format bench proto docs generate clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +51,33 @@ test-sanitizers: sync ## The C tests again under ASan+UBSan and TSan
 	    -DPython3_EXECUTABLE=$(CURDIR)/$(VENV)/python -DHAMI_TESTS=ON -DHAMI_SANITIZE=$$kind && \
 	  $(VENV)/cmake --build build/native-$${kind%%,*} -j $(JOBS) && \
 	  $(VENV)/ctest --test-dir build/native-$${kind%%,*} -j $(JOBS) --output-on-failure || exit 1; \
+	done
+
+test-arm64: sync ## Build the six libraries for arm64 and run their tests under emulation (needs Debian's cross gcc and qemu-user)
+	@for tool in aarch64-linux-gnu-gcc qemu-aarch64; do command -v $$tool >/dev/null || \
+	  { echo "$$tool is missing; run: apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" >&2; exit 1; }; done
+	$(VENV)/cmake -S native -B build/native-arm64 -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/ninja \
+	  -DPython3_EXECUTABLE=$(CURDIR)/$(VENV)/python -DCMAKE_TOOLCHAIN_FILE=cmake/arm64.cmake -DHAMI_TESTS=ON
+	$(VENV)/cmake --build build/native-arm64 -j $(JOBS)
+	$(VENV)/ctest --test-dir build/native-arm64 -j $(JOBS) --output-on-failure -E '$(NOT_EMULATED)'
+
+nightly: $(NATIVE)/build.ninja ## Many random schedules over the isolation libraries: SCHEDULES of them, from seed SEED on
+	$(VENV)/cmake --build $(NATIVE) -j $(JOBS)
+	$(NATIVE)/tests/core/core_torture $(SCHEDULES) $(SEED)
+	PYTHONPATH=native/tests/interpose $(VENV)/python native/tests/nvidia/run.py --library $(NATIVE)/lib/testing/libhami_nvidia.so \
+	  --fakes $(NATIVE)/lib/fake --machine src/hami_nvidia/machines/a40x2.json --memory-mib 1000 --core-percent 90 \
+	  --policy force -- $(CURDIR)/$(NATIVE)/tests/nvidia/nvidia_schedules $(SCHEDULES) $(SEED)
+
+fuzz: sync ## Search for limits files and regions that do harm, FUZZ_S seconds each (needs clang)
+	@command -v clang >/dev/null || { echo "clang is missing; run: apt-get install clang libclang-rt-14-dev (the number: clang's own)" >&2; exit 1; }
+	$(VENV)/cmake -S native -B build/native-fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/ninja \
+	  -DPython3_EXECUTABLE=$(CURDIR)/$(VENV)/python -DCMAKE_C_COMPILER=clang -DHAMI_VENDORS= -DHAMI_TESTS=ON \
+	  -DHAMI_FUZZ=ON -DHAMI_SANITIZE=address,undefined
+	$(VENV)/cmake --build build/native-fuzz -j $(JOBS)
+	@for name in limits region; do \
+	  mkdir -p build/native-fuzz/found/$$name && \
+	  build/native-fuzz/tests/fuzz/fuzz_$$name -max_total_time=$(FUZZ_S) -print_final_stats=1 -verbosity=0 \
+	    -artifact_prefix=build/native-fuzz/$$name- build/native-fuzz/found/$$name native/tests/fuzz/corpus/$$name || exit 1; \
 	done
 
 cluster-test: sync ## The scheduler on a real control plane, built with Go (the first time: 25 minutes); KUBERNETES=older

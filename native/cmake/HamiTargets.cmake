@@ -12,6 +12,9 @@ function(hami_set_flags target)
   # _FORTIFY_SOURCE would call functions that the oldest supported C library lacks.
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   target_include_directories(${target} PRIVATE "${HAMI_NATIVE_ROOT}")
+  if(HAMI_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
   if(HAMI_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${HAMI_SANITIZE} -fno-omit-frame-pointer
                            -fno-sanitize-recover=all)

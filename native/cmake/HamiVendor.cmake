@@ -69,7 +69,7 @@ endfunction()
 function(hami_add_vendor_test vendor name)
   cmake_parse_arguments(arg "" "PROGRAM" "ARGS;RUN" ${ARGN})
   add_test(NAME ${vendor}.${name}
-    COMMAND ${Python3_EXECUTABLE} "${HAMI_NATIVE_ROOT}/tests/interpose/run.py"
+    COMMAND ${Python3_EXECUTABLE} "${HAMI_NATIVE_ROOT}/tests/interpose/run.py" --emulator "${HAMI_EMULATOR}"
             --library "$<TARGET_FILE:hami_${vendor}>" --fakes "${HAMI_FAKE_OUTPUT_DIRECTORY}/${vendor}" ${arg_RUN}
             -- "$<TARGET_FILE:${arg_PROGRAM}>" ${arg_ARGS})
   set_tests_properties(${vendor}.${name} PROPERTIES TIMEOUT 120)

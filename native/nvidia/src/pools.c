@@ -16,7 +16,8 @@
 
 struct pool {
   CUmemoryPool handle;
-  bool alive; /* false once destroyed with pointers outstanding: then `charge` shrinks with each free */
+  bool alive; /* false once destroyed with pointers outstanding: the driver keeps all of it until the last is freed */
+  uint64_t pointers; /* handed out and not freed */
   struct hami_charge charge;
   uint64_t asked_bytes;   /* of requests the driver is answering just now; they may show in its numbers already */
   uint64_t in_hand_bytes; /* what those requests reserved, not yet part of `charge` */
@@ -205,20 +206,30 @@ bool hami_pools_settle(CUmemoryPool handle, CUresult result, CUdeviceptr pointer
   }
   /* The entry only says which pool a pointer belongs to; its bytes are counted by the pool. */
   struct hami_charge entry = {.device = device, .class = HAMI_CLASS_POOL, .bytes = bytes, .owner = handle};
-  return hami_books_record(HAMI_BOOKS_POINTER, pointer, &entry);
+  if (!hami_books_record(HAMI_BOOKS_POINTER, pointer, &entry)) {
+    return false;
+  }
+  (void)pthread_mutex_lock(&lock);
+  pool = find_locked(handle);
+  if (pool != NULL) {
+    pool->pointers++;
+  }
+  (void)pthread_mutex_unlock(&lock);
+  return true;
 }
 
 void hami_pools_freed(const struct hami_charge *entry) {
   (void)pthread_mutex_lock(&lock);
   struct pool *pool = find_locked((CUmemoryPool)(uintptr_t)entry->owner);
   if (pool != NULL) {
+    pool->pointers = hami_sizes_subtract(pool->pointers, 1);
     (void)refresh_locked(pool);
   } else {
     for (size_t i = 0; i < pool_count; i++) {
       struct pool *gone = &pools[i];
       if (!gone->alive && (const void *)gone->handle == entry->owner) {
-        hami_books_resize(&gone->charge, hami_sizes_subtract(gone->charge.bytes, entry->bytes));
-        if (gone->charge.bytes == 0) {
+        gone->pointers = hami_sizes_subtract(gone->pointers, 1);
+        if (gone->pointers == 0) {
           remove_locked(gone);
         }
         break;
@@ -235,8 +246,7 @@ void hami_pools_destroyed(CUmemoryPool handle, uint64_t used_bytes) {
   struct pool *pool = find_locked(handle);
   if (pool != NULL) {
     pool->alive = false;
-    hami_books_resize(&pool->charge, used_bytes < pool->charge.bytes ? used_bytes : pool->charge.bytes);
-    if (pool->charge.bytes == 0) {
+    if (used_bytes == 0 || pool->pointers == 0) {
       remove_locked(pool);
     }
   }

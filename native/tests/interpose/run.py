@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from emulator import emulated
+
 
 def main(argv: list[str]) -> int:
     """Run the command; return its exit status, or 128 plus the signal that ended it."""
@@ -22,6 +24,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--core-percent", type=int, default=0, help="core limit; 0: none")
     parser.add_argument("--device", default="card-0", help="uuid of the one device of the share")
     parser.add_argument("--no-limits", action="store_true", help="preload the library and set no limits")
+    parser.add_argument("--emulator", default="", help="command line that runs programs of the library's processor")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="hami-vendor-") as folder:
@@ -39,7 +42,8 @@ def main(argv: list[str]) -> int:
                 encoding="utf-8",
             )
             variables["HAMI_LIMITS_FILE"] = str(limits)
-        done = subprocess.run(arguments.command, env=variables, check=False)
+        command, variables = emulated(arguments.emulator, arguments.command, variables)
+        done = subprocess.run(command, env=variables, check=False)
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 

@@ -7,11 +7,14 @@ error, open files, signal handling, environment.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+SHARE_MIB = 20_000  # more than any trace holds at a time
 
 # Prints what a process starts with; the handlers and the mask of signals are lines of /proc/self/status.
 LOOK_AROUND = (
@@ -37,6 +40,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--fakes", required=True, type=Path)
     parser.add_argument("--machine", required=True, type=Path)
     parser.add_argument("--trace", required=True, type=Path, help="program linked against the driver")
+    parser.add_argument("--replay", required=True, type=Path, help="program that replays a file of calls")
+    parser.add_argument("--traces", required=True, type=Path, help="folder of such files")
     arguments = parser.parse_args(argv)
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("LD_", "HAMI_", "CUDA_"))}
     found: list[str] = []
@@ -67,6 +72,18 @@ def main(argv: list[str]) -> int:
             "HAMI_FAKE_MACHINE": str(arguments.machine.resolve()),
         }
         found += _compare("driver calls", [str(arguments.trace)], with_driver, {**with_driver, **preload})
+        # In a share that is never full it makes no difference either.
+        wide = folder / "wide"
+        cards = json.loads(arguments.machine.read_text(encoding="utf-8"))["devices"]
+        lines = [f"device {card['uuid']} memory_mib={SHARE_MIB} core_percent=0" for card in cards]
+        wide.write_text("\n".join(["hami-limits 1", f"region {folder / 'region'}", *lines, ""]), encoding="utf-8")
+        traces = sorted(arguments.traces.glob("*.trace"))
+        assert traces, f"{arguments.traces} holds no traces"
+        for trace in traces:
+            command = [str(arguments.replay), str(trace)]
+            found += _compare(trace.name, command, with_driver, {**with_driver, **preload})
+            held = {**with_driver, **preload, "HAMI_LIMITS_FILE": str(wide)}
+            found += _compare(f"{trace.name} in a share", command, with_driver, held)
     sys.stderr.writelines(f"{line}\n" for line in found)
     return 1 if found else 0
 

@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from emulator import emulated
+
 # In a mount namespace of the program's own: nothing of it is seen outside, or left.
 MOUNT_LIMITS = """
 mount -t tmpfs hami-test /run
@@ -50,6 +52,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--oversubscribe", action="store_true")
     parser.add_argument("--no-limits", action="store_true", help="preload the library and set no limits")
     parser.add_argument("--no-preload", action="store_true", help="leave the library out as well")
+    parser.add_argument("--emulator", default="", help="command line that runs programs of the library's processor")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("command", nargs="+")
     return parser.parse_args(argv)
@@ -121,6 +124,7 @@ def main(argv: list[str]) -> int:
             script = MOUNT_LIMITS.format(limits=shlex.quote(f"{folder}/limits"), preload=variables.pop("LD_PRELOAD"))
             user = [] if os.geteuid() == 0 else ["--map-root-user"]
             command = ["unshare", "--mount", *user, "sh", "-ec", script, "sh", *command]
+        command, variables = emulated(arguments.emulator, command, variables)
         done = subprocess.run(command, env=variables, check=False)
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 

@@ -59,6 +59,7 @@ static void a_hundred_processes_share_one_limit(void) {
     CHECK(tries < 10000);
     (void)usleep(1000);
   }
+  CHECK_EQUAL(CUDA_SUCCESS, cuMemRelease(handle));
 }
 
 /* As by a program that was given one card of the machine and has the region to itself no more. */
@@ -83,6 +84,7 @@ static void every_device_has_its_limit(int devices) {
     CHECK_EQUAL(CUDA_ERROR_OUT_OF_MEMORY, create(&second, device, 600 * MIB));
     CHECK_EQUAL(CUDA_SUCCESS, create(&second, device, 400 * MIB));
     CHECK_EQUAL(CUDA_SUCCESS, cuMemRelease(first));
+    CHECK_EQUAL(CUDA_SUCCESS, cuMemRelease(second));
   }
 }
 

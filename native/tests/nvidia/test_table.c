@@ -36,6 +36,20 @@ static void agrees_with_a_model(void) {
   }
 }
 
+/* A list would take hours here: the frees of a program with many pointers must not. */
+static void a_million_entries_are_found_in_any_order(void) {
+  const uint64_t count = 1000000;
+  struct hami_charge found;
+  for (uint64_t index = 0; index < count; index++) {
+    struct hami_charge charge = charge_of(index, NULL);
+    CHECK_EQUAL(HAMI_TABLE_ADDED, hami_table_put(HAMI_BOOKS_POINTER, key_of(index), &charge, &found));
+  }
+  for (uint64_t i = 0; i < count; i++) {
+    uint64_t index = (i * 700001) % count;
+    CHECK(hami_table_take(HAMI_BOOKS_POINTER, key_of(index), &found) && found.bytes == index * 3);
+  }
+}
+
 static void kinds_do_not_meet(void) {
   struct hami_charge pointer = charge_of(1, NULL);
   struct hami_charge array = charge_of(2, NULL);
@@ -79,6 +93,7 @@ static void a_child_finds_it_empty(void) {
 
 int main(void) {
   RUN(agrees_with_a_model);
+  RUN(a_million_entries_are_found_in_any_order);
   RUN(kinds_do_not_meet);
   RUN(an_owner_takes_its_own_and_nothing_else);
   RUN(a_child_finds_it_empty);

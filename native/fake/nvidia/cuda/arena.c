@@ -12,8 +12,13 @@
 
 #include "driver.h"
 
+#ifdef HAMI_EMULATED /* emulators keep a record of each page, mapped or reserved */
+#define LARGEST_ARENA (1ull << 35)
+#define SMALLEST_ARENA (1ull << 35)
+#else
 #define LARGEST_ARENA (1ull << 43) /* 8 TiB */
 #define SMALLEST_ARENA (1ull << 36)
+#endif
 #define SLOT_CLASSES 13u /* 512 B, 1 KiB ... 2 MiB */
 #define LARGE_CLASS SLOT_CLASSES
 
