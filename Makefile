@@ -9,12 +9,12 @@ VENV   := .venv/bin
 NATIVE := build/native
 JOBS   ?= 2
 FUZZ_S ?= 20
-# Emulation keeps no time, and programs under it cannot start another one.
-NOT_EMULATED := pacing|shares|schedules|core_torture
+# Emulation keeps no time, starts no other program, knows no bare clone, and has no room for a card's address range.
+NOT_EMULATED := pacing|shares|schedules|torture|invisible|neighbours|hostile|stripped|vfork_exec|clone|oversubscribed|regions|test_state
 SCHEDULES ?= 100000
 SEED ?= 1
 
-.PHONY: help sync demo test site test-python test-native test-sanitizers test-arm64 nightly fuzz cluster-test node-test scale-test check format bench proto docs generate clean
+.PHONY: help sync demo test site test-python test-native test-sanitizers test-arm64 test-clients nightly fuzz cluster-test node-test scale-test check format bench proto docs generate clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ test-arm64: sync ## Build the six libraries for arm64 and run their tests under 
 	  -DPython3_EXECUTABLE=$(CURDIR)/$(VENV)/python -DCMAKE_TOOLCHAIN_FILE=cmake/arm64.cmake -DHAMI_TESTS=ON
 	$(VENV)/cmake --build build/native-arm64 -j $(JOBS)
 	$(VENV)/ctest --test-dir build/native-arm64 -j $(JOBS) --output-on-failure -E '$(NOT_EMULATED)'
+
+test-clients: $(if $(findstring .boot,$(UV)),$(BOOT)/uv) ## Other people's programs inside a share of a simulated card: numba, nvtop, nvitop, gpustat
+	$(UV) sync --all-packages --group clients
+	$(VENV)/python -m pytest tests/clients
 
 nightly: $(NATIVE)/build.ninja ## Many random schedules over the isolation libraries: SCHEDULES of them, from seed SEED on
 	$(VENV)/cmake --build $(NATIVE) -j $(JOBS)

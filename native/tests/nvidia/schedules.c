@@ -89,6 +89,12 @@ static void prepare(const struct plan *plan) {
    */
   (void)setenv("SCHEDULES_THREADS", plan->signal == SIGSTOP ? "1" : "2", 1);
   (void)setenv("SCHEDULES_VICTIM", plan->point != NULL ? "yes" : "no", 1);
+  /* The free that the driver refuses may be the library's own, of memory that came out larger than its share: it stays
+   * with the driver then, and nobody can give it back. */
+  bool frees =
+      plan->refused != NULL && (strstr(plan->refused, "Free") != NULL || strstr(plan->refused, "Release") != NULL ||
+                                strstr(plan->refused, "Destroy") != NULL);
+  (void)setenv("SCHEDULES_LEFTOVERS", frees ? "yes" : "no", 1);
   (void)snprintf(text, sizeof text, "%u", plan->seed);
   (void)setenv("HAMI_TEST_JITTER", text, 1);
   if (plan->point != NULL) {

@@ -188,7 +188,7 @@ static void check_the_books(void) {
   CHECK_EQUAL(CUDA_SUCCESS, cuMemPoolTrimTo(default_pool, none));
   CHECK_EQUAL(CUDA_SUCCESS, cuMemPoolDestroy(pool));
   CHECK_EQUAL(0, own_mib);
-  if (board->vandalised == 0) {
+  if (board->vandalised == 0 && strcmp(getenv("SCHEDULES_LEFTOVERS"), "no") == 0) {
     CHECK_EQUAL(device_used(), charged());
   }
 }

@@ -13,8 +13,8 @@
 #include "driver.h"
 
 #ifdef HAMI_EMULATED /* emulators keep a record of each page, mapped or reserved */
-#define LARGEST_ARENA (1ull << 35)
-#define SMALLEST_ARENA (1ull << 35)
+#define LARGEST_ARENA (1ull << 33)
+#define SMALLEST_ARENA (1ull << 33)
 #else
 #define LARGEST_ARENA (1ull << 43) /* 8 TiB */
 #define SMALLEST_ARENA (1ull << 36)
