@@ -68,7 +68,7 @@ if pid == 0:
     os.execvp(sys.argv[1], sys.argv[1:])
 fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", {ROWS}, {COLUMNS}, 0, 0))
 drawn, end = b"", time.monotonic() + {PATIENCE_S}
-while b"Gi/" not in drawn.rpartition(b"Device 1")[2] and time.monotonic() < end:
+while drawn.count(b"Gi]") < 2 and time.monotonic() < end:
     if select.select([terminal], [], [], 1)[0]:
         drawn += os.read(terminal, 65536)
 os.kill(pid, 9)
