@@ -61,6 +61,7 @@ def monitor(
     from hami_core.kube.logs import set_up
     from hami_core.monitor.feedback import Feedback
     from hami_core.monitor.monitor import Monitor
+    from hami_core.monitor.reaper import Reaper
     from hami_core.registry import load_registry
 
     try:
@@ -80,7 +81,7 @@ def monitor(
     if hook_path is not None:
         sources.append(_containers(hook_path, node))
     devices = _devices(machine, registry, node if hook_path is not None else machine.name)
-    watch = Monitor(sources, devices, feedback=Feedback() if feedback else None)
+    watch = Monitor(sources, devices, feedback=Feedback() if feedback else None, reaper=Reaper())
     looking = Thread(target=devices.run, name="devices", daemon=True)
     with serve(Exporter(watch, legacy=legacy_metrics).registry(), listen) as url:
         looking.start()

@@ -27,10 +27,14 @@ class HostProcess:
 
 @attrs.frozen(kw_only=True)
 class ProcessTable:
-    """The processes of this host at one moment, by namespace and the pid inside it."""
+    """The processes of this host at one moment, by namespace and the pid inside it.
+
+    `complete` is False when some may not be looked at: then who is missing may still be there.
+    """
 
     namespace: int
     running: Mapping[tuple[int, int], HostProcess] = attrs.field(hash=False)
+    complete: bool = True
 
     def host_pid(self, process: RegionProcess) -> int | None:
         """The pid on this host; None when the process is gone or cannot be seen from here."""
@@ -46,10 +50,16 @@ class ProcessTable:
             return True
         return self.namespace not in (_HOST_NAMESPACE, process.pid_namespace or self.namespace)
 
+    def ended(self, namespace: int) -> bool:
+        """Whether a PID namespace is known to have no process any more; then it never has one again."""
+        everything = self.complete and self.namespace == _HOST_NAMESPACE
+        return everything and not any(running == namespace for running, _pid in self.running)
+
 
 def running_processes(proc: Path = Path("/proc")) -> ProcessTable:
     """Look at every process once."""
     running = {}
+    complete = True
     for entry in proc.iterdir():
         if not entry.name.isdigit():
             continue
@@ -59,10 +69,14 @@ def running_processes(proc: Path = Path("/proc")) -> ProcessTable:
                 continue
             namespace = (entry / "ns/pid").stat().st_ino
             inside = _pid_inside(entry)
+        except PermissionError:
+            complete = False  # another user's
+            continue
         except (OSError, ValueError, IndexError):
-            continue  # gone meanwhile, or another user's
+            continue  # gone meanwhile
         running[namespace, inside] = HostProcess(pid=int(entry.name), start_ticks=start_ticks)
-    return ProcessTable(namespace=(proc / "self/ns/pid").stat().st_ino, running=running)
+    own = (proc / "self/ns/pid").stat().st_ino
+    return ProcessTable(namespace=own, running=running, complete=complete)
 
 
 def _stat(entry: Path) -> tuple[str, int]:

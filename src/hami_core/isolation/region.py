@@ -41,7 +41,8 @@ class RegionProcess:
     """A process that holds a slot. Dead ones stay until the library or a host notices.
 
     Times are nanoseconds of the monotonic clock. `start_ticks` is field 22 of ``/proc/PID/stat``: with the pid it names
-    the process for good. `device_bytes` and `class_bytes` have one entry for each device of the region.
+    the process for good. `device_bytes` and `class_bytes` have one entry for each device of the region. `owner_word` is
+    what the slot says of its owner, `owner_offset` where in the file it says so.
     """
 
     pid: int
@@ -53,6 +54,8 @@ class RegionProcess:
     active_ns: int
     device_bytes: tuple[int, ...]
     class_bytes: tuple[Mapping[str, int], ...] = attrs.field(hash=False)
+    owner_word: int = 0
+    owner_offset: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -161,9 +164,9 @@ class _Contents:
             segment = self.shape.head_bytes + number * self.shape.segment_bytes
             for row, owner in enumerate(self._words(segment + constants["segment_owners"], rows)):
                 if owner >> state_shift == constants["owner_active"]:
-                    yield self._process(segment, row, owner & ((1 << constants["owner_pid_bits"]) - 1))
+                    yield self._process(segment, row, owner)
 
-    def _process(self, segment: int, row: int, pid: int) -> RegionProcess:
+    def _process(self, segment: int, row: int, owner: int) -> RegionProcess:
         constants, classes = self.described.constants, self.described.classes
         record = self.described.records["slot"]
         at = segment + constants["segment_slots"] + row * record.size
@@ -175,7 +178,7 @@ class _Contents:
         charged = constants["column_charged"] + _WORD * row
         by_class = constants["column_classes"] + _WORD * len(classes) * row
         return RegionProcess(
-            pid=pid,
+            pid=owner & ((1 << constants["owner_pid_bits"]) - 1),
             start_ticks=read("start_time") or None,
             pid_namespace=read("pid_namespace") or None,
             uid=read("uid"),
@@ -186,6 +189,8 @@ class _Contents:
             class_bytes=tuple(
                 dict(zip(classes, self._words(column + by_class, len(classes)), strict=True)) for column in columns
             ),
+            owner_word=owner,
+            owner_offset=segment + constants["segment_owners"] + _WORD * row,
         )
 
     def _words(self, offset: int, count: int) -> tuple[int, ...]:

@@ -20,6 +20,8 @@ SPECS = (
     Spec(name="hami_monitor_sources_failed_total", says="Looks at workloads that failed.", counter=True),
     Spec(name="hami_monitor_limits_rewritten_total", says="Limits files that feedback changed.", counter=True),
     Spec(name="hami_monitor_limits_failed_total", says="Limits files that it could not change.", counter=True),
+    Spec(name="hami_monitor_slots_freed_total", says="Slots freed whose container has ended.", counter=True),
+    Spec(name="hami_monitor_slots_failed_total", says="Slots that it could not free.", counter=True),
     Spec(name="hami_build_info", says="What runs.", labels=("version", "platform")),
 )
 
@@ -65,6 +67,10 @@ class Exporter:
         if feedback is not None:
             sheet.add("hami_monitor_limits_rewritten_total", feedback.counts.rewritten)
             sheet.add("hami_monitor_limits_failed_total", feedback.counts.failed)
+        reaper = self._monitor.reaper
+        if reaper is not None:
+            sheet.add("hami_monitor_slots_freed_total", reaper.freed)
+            sheet.add("hami_monitor_slots_failed_total", reaper.failed)
         build = {"version": version("hami-core"), "platform": f"{platform.system().lower()}/{platform.machine()}"}
         sheet.add("hami_build_info", 1, build)
 

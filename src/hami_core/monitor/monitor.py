@@ -13,6 +13,7 @@ from hami_core.monitor.activity import Activity, Reading
 from hami_core.monitor.devices import DeviceWatch
 from hami_core.monitor.feedback import Feedback
 from hami_core.monitor.picture import Picture
+from hami_core.monitor.reaper import Reaper
 from hami_core.monitor.workload import Source, Workload
 
 _log = logging.getLogger(__name__)
@@ -25,12 +26,21 @@ class Monitor:
         sources: where workloads come from.
         devices: the devices; its thread is the caller's.
         feedback: tells workloads about each other; None only looks.
+        reaper: frees what ended containers held; None leaves that to the library.
     """
 
-    def __init__(self, sources: Sequence[Source], devices: DeviceWatch, *, feedback: Feedback | None = None) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        devices: DeviceWatch,
+        *,
+        feedback: Feedback | None = None,
+        reaper: Reaper | None = None,
+    ) -> None:
         self._sources = sources
         self._devices = devices
         self.feedback = feedback
+        self.reaper = reaper
         self._activity = Activity()
         self._readings: dict[tuple[str, str], Reading] = {}
         self.failed_looks = 0
@@ -50,7 +60,10 @@ class Monitor:
     def tick(self) -> None:
         """Measure who is at work, and tell the others."""
         workloads = self.look()
-        self._readings = self._activity.update(workloads, now_ns=time.monotonic_ns())
+        now_ns = time.monotonic_ns()
+        self._readings = self._activity.update(workloads, now_ns=now_ns)
+        if self.reaper is not None:
+            self.reaper.apply(workloads, now_ns=now_ns)
         if self.feedback is not None:
             self.feedback.apply(workloads, self._readings)
 

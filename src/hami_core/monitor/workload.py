@@ -62,6 +62,11 @@ class Workload:
         """The limits file, there or not."""
         return self.folder / LIMITS
 
+    @property
+    def region_path(self) -> Path:
+        """The region, there or not."""
+        return self.folder / REGION
+
     def shares(self) -> tuple[Share, ...]:
         """Its parts of devices, in the order in which it sees them. The limits name them: a region is hearsay."""
         found = {} if self.region is None else {d.uuid: i for i, d in reversed([*enumerate(self.region.devices)])}
