@@ -59,6 +59,7 @@ def monitor(
 
     from hami_core.cli.scheduler import parse_listen
     from hami_core.kube.logs import set_up
+    from hami_core.monitor.bypass import BypassReport
     from hami_core.monitor.feedback import Feedback
     from hami_core.monitor.monitor import Monitor
     from hami_core.monitor.reaper import Reaper
@@ -81,7 +82,8 @@ def monitor(
     if hook_path is not None:
         sources.append(_containers(hook_path, node))
     devices = _devices(machine, registry, node if hook_path is not None else machine.name)
-    watch = Monitor(sources, devices, feedback=Feedback() if feedback else None, reaper=Reaper())
+    report = None if hook_path is None else BypassReport(hook_path)
+    watch = Monitor(sources, devices, feedback=Feedback() if feedback else None, reaper=Reaper(), report=report)
     looking = Thread(target=devices.run, name="devices", daemon=True)
     with serve(Exporter(watch, legacy=legacy_metrics).registry(), listen) as url:
         looking.start()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hami_core.errors import HamiError
-from hami_core.isolation.processes import running_processes
+from hami_core.isolation.processes import cgroup_of, running_processes
 from hami_core.monitor.activity import Activity, Reading
+from hami_core.monitor.bypass import BypassReport
 from hami_core.monitor.devices import DeviceWatch
 from hami_core.monitor.feedback import Feedback
 from hami_core.monitor.picture import Picture
@@ -27,6 +28,8 @@ class Monitor:
         devices: the devices; its thread is the caller's.
         feedback: tells workloads about each other; None only looks.
         reaper: frees what ended containers held; None leaves that to the library.
+        report: tells the node agent of pods that use a device past the library.
+        cgroup: the control groups of a pid.
     """
 
     def __init__(
@@ -36,11 +39,15 @@ class Monitor:
         *,
         feedback: Feedback | None = None,
         reaper: Reaper | None = None,
+        report: BypassReport | None = None,
+        cgroup: Callable[[int], str] = cgroup_of,
     ) -> None:
         self._sources = sources
         self._devices = devices
         self.feedback = feedback
         self.reaper = reaper
+        self._report = report
+        self._cgroup = cgroup
         self._activity = Activity()
         self._readings: dict[tuple[str, str], Reading] = {}
         self.failed_looks = 0
@@ -64,6 +71,8 @@ class Monitor:
         self._readings = self._activity.update(workloads, now_ns=now_ns)
         if self.reaper is not None:
             self.reaper.apply(workloads, now_ns=now_ns)
+        if self._report is not None and self._report.wants(self._devices.now()):
+            self._report.apply(self.picture())
         if self.feedback is not None:
             self.feedback.apply(workloads, self._readings)
 
@@ -85,4 +94,5 @@ class Monitor:
             processes=running_processes(),
             readings=self._readings,
             now_ns=time.monotonic_ns(),
+            cgroup=self._cgroup,
         )

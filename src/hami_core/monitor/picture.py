@@ -35,6 +35,7 @@ class Bypass:
 
     workload: Workload
     memory_bytes: int
+    pids: tuple[int, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -98,7 +99,7 @@ class Picture:
             inside = {pid for workload in workloads for pid in self.pids(workload)}
             outside = {pid for pid, group in groups.items() if pid not in inside and in_pod(group, uid)}
             memory_mib = sum(by_pid.get(pid, 0) for by_pid in told for pid in outside)
-            made.append(Bypass(workload=workloads[0], memory_bytes=memory_mib * MIB))
+            made.append(Bypass(workload=workloads[0], memory_bytes=memory_mib * MIB, pids=tuple(sorted(outside))))
         return tuple(made)
 
     def _held(self, workload: Workload, share: Share) -> tuple[int, Mapping[str, int]]:

@@ -11,12 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hami_core.errors import HamiError
-from hami_core.kube.events import Events
+from hami_core.kube.events import Events, PodRef
 from hami_core.node.allocating import AllocatingBinder
 from hami_core.node.binder import Binder, Host
 from hami_core.node.cleanup import clean
 from hami_core.node.discovery import Discovery
 from hami_core.node.eviction import evict, holders
+from hami_core.node.findings import read_findings
 from hami_core.node.furnishing import Furnisher
 from hami_core.node.health import Kind, Sighting
 from hami_core.node.ids import Replica, replicas
@@ -97,6 +98,7 @@ class NodeAgent:
         """Look at the cards, say on the node what they are, and tell kubelet."""
         self.sharing.follow()
         self._telling.changed(await self.discovery.look())
+        self._say_findings()
         try:
             node = await self._registration.sync(self.discovery.devices)
             cordons = self.discovery.cordon(cordoned(node.annotations))
@@ -109,6 +111,14 @@ class NodeAgent:
             _log.warning("the node stays as it was written: %s", err)
         for plugin in self._plugins.values():
             plugin.changed()
+
+    def _say_findings(self) -> None:
+        """Say of pods what the monitor found, as long as they are there; the same thing is said once."""
+        here = {record.uid for record in self.furnisher.files.records()}
+        for found in read_findings(self._settings.paths.files).bypassed:
+            if found.uid in here:
+                about = PodRef(namespace=found.namespace, name=found.pod, uid=found.uid)
+                self._events.say(about, "IsolationBypassed", found.message, warning=True)
 
     async def _evict(self) -> None:
         """Move pods off cards that have been out of order for long, where that is wanted."""
