@@ -11,16 +11,19 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.monitor.world import GPU, MIB, Charged, container, sight, write_region
 
+from hami_core.behaviour import MadeInstance
 from hami_core.errors import ProbeFailed
 from hami_core.isolation.limits import DeviceLimits, LimitsFile
 from hami_core.kube.settings import Listen
 from hami_core.local.sight import Sight
+from hami_core.model import Partition, PartitionPlacement
 from hami_core.monitor.containers import ContainerFolders, PodName
 from hami_core.monitor.devices import DeviceWatch
 from hami_core.monitor.exporter import Exporter, all_specs
 from hami_core.monitor.feedback import Feedback
 from hami_core.monitor.monitor import Monitor
 from hami_core.monitor.serving import CannotListen, serve
+from hami_core.node.files import NodeFiles, Record
 
 DEAD = Charged(pid=os.getpid(), start_ticks=1, classes={"buffer": 500 * MIB})
 
@@ -169,6 +172,36 @@ def test_a_container_that_may_do_without_the_library_is_neither_unisolated_nor_a
     assert node.values("hami_isolation_active", pod="train") == []
     assert node.values("hami_isolation_bypass_bytes") == []
     assert node.values("hami_share_memory_limit_bytes", pod="train") == [1000 * MIB]
+
+
+def test_a_container_without_library_and_limits_as_the_agent_makes_it_is_no_problem(node: Node) -> None:
+    record = Record(
+        namespace="team", pod="train", uid="uid-1", container="main", family="NVIDIA", cdi_device="", library=""
+    )  # fmt: skip
+    NodeFiles(node.root).make(record)
+    assert node.values("hami_isolation_unreadable", pod="train") == [0]
+    assert node.values("hami_isolation_active", pod="train") == []
+
+
+def test_mig_instances_of_a_container_are_named_as_the_driver_names_them(node: Node) -> None:
+    placement = PartitionPlacement(start=4, size=2)
+    made = MadeInstance(
+        uuid="MIG-1", device_uuid=GPU, gpu_instance=3, compute_instance=0,
+        partition=Partition(profile="2g.10gb", placement=placement),
+    )  # fmt: skip
+    record = Record(
+        namespace="team", pod="train", uid="uid-1", container="main", family="NVIDIA", cdi_device="", library="",
+        partitions=(made,),
+    )  # fmt: skip
+    NodeFiles(node.root).make(record)
+    place = {
+        "namespace": "team", "pod": "train", "container": "main", "vdevice_index": "0", "device_uuid": GPU,
+        "zone": "vGPU", "mig_uuid": "MIG-1", "profile": "2g.10gb", "gpu_instance_id": "3", "compute_instance_id": "0",
+    }  # fmt: skip
+    assert node.samples()["hami_mig_device_info", frozenset(place.items())] == 1
+    assert node.values("MigInfo", podname="train", ctrname="main", instanceid="3") == [1]
+    del node.pods["uid-1"]
+    assert node.values("hami_mig_device_info") == []
 
 
 def test_what_a_driver_would_not_say_has_no_sample(node: Node) -> None:

@@ -14,6 +14,7 @@ from typing import Protocol
 import attrs
 import msgspec
 
+from hami_core.behaviour import MadeInstance
 from hami_core.errors import HamiError
 from hami_core.isolation.untrusted import read_untrusted
 from hami_core.monitor.workload import LIMITS, Owner, Workload, read_workload
@@ -68,7 +69,9 @@ class ContainerFolders:
                 owner = Owner(node=self._node, namespace=pod.namespace, pod=pod.name, container=named["container"])
                 key = "/".join(("container", *folder.relative_to(self._folder).parts))
                 meant = record is None or record.library != ""
-                made.append(attrs.evolve(read_workload(key, owner, folder), pod_uid=named["pod"], library=meant))
+                read = read_workload(key, owner, folder, limited=meant)
+                parts = () if record is None else record.partitions
+                made.append(attrs.evolve(read, pod_uid=named["pod"], library=meant, partitions=parts))
         return made
 
     def _pod(self, uid: str, record: _Record | None) -> PodName | None:
@@ -110,3 +113,4 @@ class _Record(msgspec.Struct, frozen=True):
     pod: str
     uid: str
     library: str | None = None  # empty: the container runs without it
+    partitions: tuple[MadeInstance, ...] = ()

@@ -6,6 +6,7 @@ from hami_core.monitor.devices import HostDevice
 from hami_core.monitor.picture import Picture, ShareUse
 from hami_core.monitor.schema import owner_labels, since_s
 from hami_core.monitor.sheet import Sheet, Spec
+from hami_core.monitor.workload import Workload
 from hami_core.units import MIB
 
 _ZONE = "vGPU"
@@ -13,6 +14,7 @@ _UUID_BYTES = 40  # HAMi cuts UUIDs there
 _HOST = ("node", "device_index", "device_uuid", "device_type", "zone")
 _HOST_NO_NODE = _HOST[1:]
 _SHARE = ("namespace", "pod", "container", "vdevice_index", "device_uuid", "zone")
+_MIG = (*_SHARE, "mig_uuid", "profile", "gpu_instance_id", "compute_instance_id")
 _OLD_HOST = ("nodeid", "deviceidx", "deviceuuid", "devicetype", "zone")
 _OLD_SHARE = ("podnamespace", "podname", "ctrname", "vdeviceid", "deviceuuid", "zone")
 
@@ -32,6 +34,7 @@ SPECS = (
     Spec(name="hami_vgpu_memory_context_bytes", says="Memory of contexts.", labels=_SHARE),
     Spec(name="hami_vgpu_memory_module_bytes", says="Memory of modules: part of contexts here, so 0.", labels=_SHARE),
     Spec(name="hami_vgpu_memory_buffer_bytes", says="All other memory.", labels=_SHARE),
+    Spec(name="hami_mig_device_info", says="1 for each MIG instance that a container has.", labels=_MIG),
 )
 
 LEGACY_SPECS = (
@@ -46,6 +49,7 @@ LEGACY_SPECS = (
     ),
     Spec(name="Device_utilization_desc_of_container", says="Percent of the card's time used.", labels=_OLD_SHARE),
     Spec(name="Device_last_kernel_of_container", says="Seconds since the last launch.", labels=_OLD_SHARE),
+    Spec(name="MigInfo", says="1 for each MIG instance that a container has.", labels=(*_OLD_SHARE, "instanceid")),
 )
 
 
@@ -55,6 +59,8 @@ def fill(sheet: Sheet, picture: Picture, *, legacy: bool) -> None:
         _host(sheet, device, legacy=legacy)
     for use in picture.uses():
         _share(sheet, use, picture.now_ns, legacy=legacy)
+    for workload in picture.workloads:
+        _partitions(sheet, workload, legacy=legacy)
 
 
 def _host(sheet: Sheet, device: HostDevice, *, legacy: bool) -> None:
@@ -104,3 +110,22 @@ def _share(sheet: Sheet, use: ShareUse, now_ns: int, *, legacy: bool) -> None:
         sheet.add("Device_memory_desc_of_container", use.used_bytes, {**old, **kinds})
         sheet.add("Device_utilization_desc_of_container", busy, old)
         sheet.add("Device_last_kernel_of_container", idle_s, old)
+
+
+def _partitions(sheet: Sheet, workload: Workload, *, legacy: bool) -> None:
+    """The instances as the node agent's record has them. `device_uuid` is the card that they lie on."""
+    for position, made in enumerate(workload.partitions):
+        labels = {
+            **owner_labels(workload),
+            "vdevice_index": str(position),
+            "device_uuid": made.device_uuid[:_UUID_BYTES],
+            "zone": _ZONE,
+            "mig_uuid": made.uuid,
+            "profile": made.partition.profile,
+            "gpu_instance_id": str(made.gpu_instance),
+            "compute_instance_id": str(made.compute_instance),
+        }
+        sheet.add("hami_mig_device_info", 1, labels)
+        if legacy:
+            old = dict(zip(_OLD_SHARE, (labels[name] for name in _SHARE), strict=True))
+            sheet.add("MigInfo", 1, {**old, "instanceid": labels["gpu_instance_id"]})

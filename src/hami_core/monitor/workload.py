@@ -8,6 +8,7 @@ from typing import Protocol
 
 import attrs
 
+from hami_core.behaviour import MadeInstance
 from hami_core.errors import HamiError
 from hami_core.isolation.limits import MOST_BYTES, DeviceLimits, LimitsFile, parse_limits
 from hami_core.isolation.region import RegionDevice, RegionView, read_region
@@ -45,7 +46,8 @@ class Workload:
     """A lease or a container with what its files say. `problems` tells which of them cannot be used, and why.
 
     `region` is None before the first process uses a device. `pod_uid` is None outside Kubernetes. `library` is whether
-    the isolation library is meant to be in it: a container that holds whole devices may do without.
+    the isolation library is meant to be in it: a container that holds whole devices, or hardware partitions (those in
+    `partitions`), may do without, and has no limits file then.
     """
 
     key: str
@@ -56,6 +58,7 @@ class Workload:
     problems: tuple[str, ...] = ()
     pod_uid: str | None = None
     library: bool = True
+    partitions: tuple[MadeInstance, ...] = ()
 
     @property
     def limits_path(self) -> Path:
@@ -86,16 +89,23 @@ class Source(Protocol):
         ...
 
 
-def read_workload(key: str, owner: Owner, folder: Path) -> Workload:
-    """Read the files of a workload. What cannot be read becomes a problem of it, never an error."""
+def read_workload(key: str, owner: Owner, folder: Path, *, limited: bool = True) -> Workload:
+    """Read the files of a workload. What cannot be read becomes a problem of it, never an error.
+
+    Args:
+        key: tells it from others.
+        owner: whose it is.
+        folder: where its files are.
+        limited: whether there must be a limits file.
+    """
     problems: list[str] = []
     limits: LimitsFile | None = None
     region: RegionView | None = None
     try:
         content = read_untrusted(folder / LIMITS, most_bytes=MOST_BYTES, what="limits file")
-        if content is None:
+        if content is None and limited:
             problems.append(f"{folder / LIMITS}: is missing")
-        else:
+        if content is not None:
             limits = parse_limits(content.decode(), file=str(folder / LIMITS))
     except (HamiError, OSError, UnicodeDecodeError) as err:
         problems.append(_told(err, folder / LIMITS))
