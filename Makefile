@@ -88,6 +88,7 @@ cluster-test: sync ## The scheduler on a real control plane, built with Go (the 
 	tests/cluster/build.sh $(if $(filter older,$(KUBERNETES)),tests/cluster/older,tests/cluster)
 	tests/cluster/build.sh tests/cluster etcd kwok
 	tests/cluster/build.sh tests/chart
+	tests/cluster/build.sh tests/cluster/kubectl
 	KUBERNETES=$(or $(KUBERNETES),current) $(VENV)/python -m pytest --timeout=900 tests/cluster
 
 node-test: sync ## The node agent on a real kubelet and containerd, with real containers; as root (the first time: minutes more)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from docs.generate import (
+    chart,
     commands,
     configuration,
     conformance,
@@ -18,6 +19,7 @@ from docs.generate import (
     keys,
     metrics,
     reasons,
+    stability,
 )
 
 DOCS = Path(__file__).parents[1]
@@ -29,8 +31,10 @@ def pages() -> Mapping[Path, str]:
         DOCS / "conformance.md": conformance.page(),
         DOCS / "devices.md": devices.page(),
         DOCS / "metrics.md": metrics.page(),
+        DOCS / "plugins" / "stability.md": stability.page(),
         DOCS / "reasons.md": reasons.page(),
         DOCS / "reference" / "annotations.md": keys.page(),
+        DOCS / "reference" / "chart.md": chart.page(),
         DOCS / "reference" / "commands.md": commands.page(),
         DOCS / "reference" / "configuration.md": configuration.page(),
         DOCS / "reference" / "environment.md": environment.page(),

@@ -61,11 +61,11 @@ def _option(option: click.Option, context: click.Context) -> str:
     names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
     if not option.is_flag:
         names += f" {option.make_metavar(context)}"
-    says = [option.help] if option.help else []
+    if not option.help:
+        raise LookupError(f"{context.command_path} {option.opts[0]} has no help text; say what it is for")
+    says = [option.help]
     if option.envvar:
         says.append(f"Also `{option.envvar}`.")
-    if not says:
-        raise LookupError(f"{context.command_path} {option.opts[0]} has no help text; say what it is for")
     return f"| {_cell(names)} | {_cell(_default(option, context))} | {_cell(' '.join(says))} |\n"
 
 

@@ -57,7 +57,7 @@ _PARTS = (
 )
 # Words that look like variables in the sources and are something else, or belong to tests of the sources themselves.
 _NO_VARIABLES = {"HAMI_API", "HAMI_API_CUDA", "HAMI_API_NVML", "HAMI_RGN"}
-_LITERAL = re.compile(r'"(HAMI_[A-Z][A-Z_]*[A-Z])"')
+_LITERAL = re.compile(r'"(HAMI_[A-Z][A-Z0-9_]*[A-Z0-9])"')
 _SOURCES = (
     "src/**/*.py",
     "native/core/*.[ch]",

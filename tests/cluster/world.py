@@ -51,6 +51,19 @@ def example_nodes(vendor: str) -> list[Object]:
     return list(documents((EXAMPLES / vendor / "cluster.yaml").read_text()))
 
 
+def add_node(api: Api, node: Object) -> Object:
+    """A node that is ready and takes pods, as a kubelet would have made it; it stays until somebody removes it."""
+    made: Object = {"apiVersion": "v1", "kind": "Node", "metadata": dict(node["metadata"])}
+    api.create(made)
+    capacity = {"cpu": "64", "memory": "256Gi", "pods": "250", **node.get("status", {}).get("capacity", {})}
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+    status = {"capacity": capacity, "allocatable": capacity, "conditions": [ready]}
+    api.patch(made, {"status": status}, subresource="/status")
+    # Put there by the API server for nodes that were never ready; a controller that does not run here removes it.
+    api.patch(made, {"spec": {"taints": None}})
+    return api.wait(made, "exists")
+
+
 class World:
     """Nodes and a namespace, removed by `close`."""
 
@@ -68,17 +81,8 @@ class World:
 
     def add_node(self, node: Object) -> Object:
         """A node that is ready and takes pods, as a kubelet would have made it."""
-        name = node["metadata"]["name"]
-        made: Object = {"apiVersion": "v1", "kind": "Node", "metadata": dict(node["metadata"])}
-        self._nodes.append(made)
-        self.api.create(made)
-        capacity = {"cpu": "64", "memory": "256Gi", "pods": "250", **node.get("status", {}).get("capacity", {})}
-        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
-        status = {"capacity": capacity, "allocatable": capacity, "conditions": [ready]}
-        self.api.patch(made, {"status": status}, subresource="/status")
-        # Put there by the API server for nodes that were never ready; a controller that does not run here removes it.
-        self.api.patch(made, {"spec": {"taints": None}})
-        return self.api.wait({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}, "exists")
+        self._nodes.append({"apiVersion": "v1", "kind": "Node", "metadata": dict(node["metadata"])})
+        return add_node(self.api, node)
 
     def start_device_plugin(self) -> DevicePlugin:
         """Someone who finishes binds on every node: frees the node's lock and says that it went well."""

@@ -27,6 +27,14 @@ class Block:
     text: str
 
 
+@attrs.frozen
+class Line:
+    """A command line of a page as people type it, pipes and all."""
+
+    place: str
+    text: str
+
+
 def pages() -> list[Path]:
     """README and every page that a person wrote or that is made for people; hook pages show Python only."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -41,3 +49,11 @@ def blocks(*languages: str) -> Iterator[Block]:
                 line = text.count("\n", 0, block.start()) + 1
                 inner = re.sub(rf"^{block['indent']}", "", block["text"], flags=re.MULTILINE)
                 yield Block(f"{page.relative_to(ROOT)}:{line}", block["language"], inner)
+
+
+def lines(block: Block) -> Iterator[Line]:
+    """The command lines of a ``bash`` block: without comments, those that a backslash parts in one."""
+    for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
+        text = re.sub(r"(^|\s+)#.*", "", line).strip()
+        if text:
+            yield Line(block.place, text)

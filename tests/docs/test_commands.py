@@ -14,7 +14,7 @@ import attrs
 import click
 import pytest
 import yaml
-from tests.docs.pages import ROOT, Block, blocks
+from tests.docs.pages import ROOT, Block, blocks, lines
 
 from hami_core.cli.group import VERBS, hami
 
@@ -35,12 +35,11 @@ def typed(block: Block) -> Iterator[Typed]:
 
 
 def told(block: Block) -> Iterator[Typed]:
-    """Commands of a ``bash`` block, each part of a pipe by itself; lines that end with a backslash go on."""
-    joined = re.sub(r"\\\n\s*", " ", block.text)
-    for line in joined.splitlines():
-        for part in re.split(r" (?:\||&&) |\s&$", re.sub(r"(^|\s+)#.*", "", line)):
+    """Commands of a ``bash`` block, each part of a pipe by itself."""
+    for line in lines(block):
+        for part in re.split(r" (?:\||&&) |\s&$", line.text):
             if part.strip():
-                yield Typed(block.place, part.strip(), "")
+                yield Typed(line.place, part.strip(), "")
 
 
 COMMANDS = [command for block in blocks("console") for command in typed(block)]
@@ -147,22 +146,5 @@ KNOWN: dict[str, Callable[[list[str]], None]] = {
     "helm": _helm,
     "kubectl": _kubectl,
     "make": _make,
-    **dict.fromkeys(
-        (
-            "cd",
-            "cmake",
-            "ctest",
-            "curl",
-            "docker",
-            "git",
-            "grep",
-            "install",
-            "nvitop",
-            "pip",
-            "protoc",
-            "source",
-            "sudo",
-        ),
-        _outside,
-    ),
+    **dict.fromkeys(OUTSIDE, _outside),
 }
