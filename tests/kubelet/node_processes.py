@@ -88,15 +88,18 @@ class NodeProcesses:
     ) -> None:
         """Start the agent; when it works is for the caller to see."""
         self.agent = self._agent(*more, program=program, env=env)
-        self._before = self._registrations()
+        self._before = self.registrations()
         self.agent.start()
 
     def monitor(self) -> tuple[Service, str]:
-        """`hami monitor`, not started, and where its metrics are."""
+        """`hami monitor`, not started, and where its metrics are. It runs outside: it has the host's PID namespace."""
         port = free_port()
         manifest = self._installation.find("DaemonSet", MONITOR)
-        arguments = _placed(manifest, {"--metrics-bind-address": f"127.0.0.1:{port}"})
-        service = self._service(manifest, HAMI, "monitor", f"--simulate={self._simulation.machine}", *arguments)
+        assert manifest["spec"]["template"]["spec"]["hostPID"] is True
+        places = {"--metrics-bind-address": f"127.0.0.1:{port}", "--hook-path": str(self.files())}
+        arguments = [HAMI, "monitor", f"--simulate={self._simulation.machine}", *_placed(manifest, places)]
+        env = {"NODE_NAME": self.node.name, "HAMI_FAKE_STATE": str(self.node.sandbox.inside(STATE) / "state")}
+        service = self.node.plane.service(MONITOR, *_confined(manifest), *arguments, env=env)
         return service, f"http://127.0.0.1:{port}/metrics"
 
     def files(self) -> Path:
@@ -117,22 +120,23 @@ class NodeProcesses:
         manifest = self._installation.find("DaemonSet", AGENT)
         arguments = _placed(manifest, {"--device-config-file": str(self._config)})
         arguments += [f"--kubeconfig={self._kubeconfig}", f"--simulate={self._simulation.machine}", *more]
-        return self._service(manifest, *program, *arguments, env=env)
-
-    def _service(self, manifest: Object, *argv: object, env: Mapping[str, str] | None = None) -> Service:
-        """A program with the rights of the only container of a DaemonSet."""
-        container = manifest["spec"]["template"]["spec"]["containers"][0]
-        added = container["securityContext"]["capabilities"].get("add", [])
-        kept = "".join(f",+{name.lower()}" for name in added)
-        confined = ("setpriv", f"--bounding-set=-all{kept}", "--inh-caps=-all", "--no-new-privs", "--")
         told = {"NODE_NAME": self.node.name, **self._simulation.environ(), **(env or {})}
-        return self.node.sandbox.service(manifest["metadata"]["name"], *confined, *argv, env=told)
+        return self.node.sandbox.service(AGENT, *_confined(manifest), *program, *arguments, env=told)
 
-    def _registrations(self) -> int:
+    def registrations(self) -> int:
+        """How often agents registered with kubelet so far."""
         return self.agent.log.read_text().count(REGISTERED) if self.agent.log.exists() else 0
 
     def _is_registered(self) -> bool:
-        return self._registrations() > self._before
+        return self.registrations() > self._before
+
+
+def _confined(manifest: Object) -> tuple[str, ...]:
+    """What gives a program the rights of the only container of a DaemonSet, and no more."""
+    container = manifest["spec"]["template"]["spec"]["containers"][0]
+    assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+    kept = "".join(f",+{name.lower()}" for name in container["securityContext"]["capabilities"].get("add", []))
+    return ("setpriv", f"--bounding-set=-all{kept}", "--inh-caps=-all", "--no-new-privs", "--")
 
 
 def _placed(manifest: Object, places: Mapping[str, str]) -> list[str]:

@@ -50,6 +50,11 @@ class World:
         self.api.create(manifest)
         return manifest
 
+    def label(self, labels: Mapping[str, str]) -> None:
+        """Label the namespace."""
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
+        self.api.patch(namespace, {"metadata": {"labels": dict(labels)}})
+
     def now(self, pod: Object) -> Object:
         """The pod as the API server has it."""
         found = self.api.get(pod)

@@ -72,6 +72,20 @@ async def test_a_container_that_holds_what_another_was_given_is_refused_before_i
 
 
 @in_loop
+async def test_an_init_container_is_known_although_kubelet_does_not_list_it(tmp_path: Path) -> None:
+    async with world(tmp_path, binding=BindingMode.ALLOCATING) as here:
+        await here.start()
+        await here.place("a", container("main", 2000), init=(container("first", 1000),))
+        first = await here.kubelet.admit("team", "a", "first", GPU, 1, uid="uid-a", init=True)
+        main = await here.kubelet.admit("team", "a", "main", GPU, 1, uid="uid-a")
+        assert first.ids == main.ids
+        assert first.response.envs["CUDA_DEVICE_MEMORY_LIMIT_0"] == "1000m"
+        assert main.response.envs["CUDA_DEVICE_MEMORY_LIMIT_0"] == "2000m"
+        for admitted in (first, main):
+            await here.kubelet.pre_start(admitted)
+
+
+@in_loop
 async def test_another_count_fails_the_binding_and_frees_the_lock(tmp_path: Path) -> None:
     async with world(tmp_path, binding=BindingMode.ALLOCATING) as here:
         await here.start()

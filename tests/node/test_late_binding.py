@@ -13,6 +13,7 @@ from tests.kube.fake_api import until
 from tests.kube.loop import in_loop
 
 from hami_core.isolation.limits import parse_limits
+from hami_core.node.books import CHECKPOINT
 
 from .world import GPU, NODE, World, container, pod_at, world
 
@@ -37,7 +38,11 @@ async def test_containers_that_start_in_any_order_each_get_their_own(tmp_path: P
         await here.place("a", container("one", 1000), container("none", gpus=0), container("two", 2000, gpus=2))
         await here.place("b", container("main", 4000), init=(container("first", 3000),))
         asked = [("a", "one", 1), ("b", "first", 1), ("a", "two", 2), ("b", "main", 1)]
-        given = {(pod, name): await here.kubelet.admit("team", pod, name, GPU, count) for pod, name, count in asked}
+        given = {
+            (pod, name): await here.kubelet.admit("team", pod, name, GPU, count, uid=f"uid-{pod}", init=name == "first")
+            for pod, name, count in asked
+        }
+        assert given["b", "first"].ids == given["b", "main"].ids, "kubelet gives an init container's ids out again"
         await asyncio.gather(*(here.kubelet.pre_start(admitted) for admitted in reversed(given.values())))
         assert {place: here.seen_inside(admitted) for place, admitted in given.items()} == {
             ("a", "one"): [1000],
@@ -45,6 +50,37 @@ async def test_containers_that_start_in_any_order_each_get_their_own(tmp_path: P
             ("b", "first"): [3000],
             ("b", "main"): [4000],
         }
+
+
+@in_loop
+async def test_an_init_container_with_more_cards_than_the_others_gets_them(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.start()
+        await here.place("a", container("main", 4000), init=(container("first", 3000, gpus=2),))
+        first = await here.kubelet.admit("team", "a", "first", GPU, 2, uid="uid-a", init=True)
+        main = await here.kubelet.admit("team", "a", "main", GPU, 1, uid="uid-a")
+        await here.kubelet.pre_start(first)
+        assert here.seen_inside(first) == [3000, 3000]
+        await here.kubelet.pre_start(main)
+        assert here.seen_inside(main) == [4000]
+
+
+@in_loop
+async def test_a_pod_with_init_containers_waits_while_kubelets_checkpoint_cannot_be_read(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.start()
+        await here.place("a", container("main", 4000), init=(container("first", 3000),))
+        first = await here.kubelet.admit("team", "a", "first", GPU, 1, uid="uid-a", init=True)
+        await here.kubelet.admit("team", "a", "main", GPU, 1, uid="uid-a")
+        checkpoint = here.kubelet.plugins / CHECKPOINT
+        content = checkpoint.read_bytes()
+        checkpoint.write_bytes(content[:-5])
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await here.kubelet.pre_start(first)
+        assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+        checkpoint.write_bytes(content)
+        await here.kubelet.pre_start(first)
+        assert here.seen_inside(first) == [3000]
 
 
 @in_loop
@@ -114,12 +150,12 @@ async def test_a_pod_that_ended_does_not_stand_in_the_way_of_who_got_its_ids(tmp
     async with world(tmp_path) as here:
         await here.start()
         old = await here.place("old", container("main", 1000))
-        first = await here.kubelet.admit("team", "old", "main", GPU, 1)
+        first = await here.kubelet.admit("team", "old", "main", GPU, 1, uid="uid-old")
         await here.kubelet.pre_start(first)
         old["status"]["phase"] = "Succeeded"
         await here.cluster.put(pod_at("old"), old)
         await here.place("new", container("main", 2000))
-        second = await here.kubelet.admit("team", "new", "main", GPU, 1, ids=first.ids)
+        second = await here.kubelet.admit("team", "new", "main", GPU, 1, ids=first.ids, uid="uid-new")
         await here.kubelet.pre_start(second)
         assert here.seen_inside(second) == [2000]
         await here.remove("old")

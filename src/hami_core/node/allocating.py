@@ -21,9 +21,8 @@ from hami_core.kube.locks import Locks
 from hami_core.kube.records import Meta
 from hami_core.node.api.v1beta1.deviceplugin_pb2 import ContainerAllocateResponse, DeviceSpec, Mount
 from hami_core.node.assignment import Assignment, Refused
-from hami_core.node.binder import Host
+from hami_core.node.binder import Held, Host
 from hami_core.node.cleanup import pods_on
-from hami_core.node.holder import Holder
 from hami_core.node.ids import cdi_device
 from hami_core.node.phases import mark_allocated, mark_failed
 from hami_core.objects import PodFacts
@@ -84,17 +83,18 @@ class AllocatingBinder:
         resource = self.loaded.family.resources.count
         pod: PodFacts | None = None
         try:
-            holder, pod = await self._host.holder(resource, ids)
-            self._compare(holder, pod, cdi_device(resource, ids))
+            pod, containers = await self._host.holders(resource, ids)
+            for held in containers:
+                self._compare(held, pod, cdi_device(resource, ids))
         except Refused as err:
-            self._host.refuse(resource, ids, pod, err)
+            await self._host.refuse(resource, ids, pod, err)
             raise
 
-    def _compare(self, holder: Holder, pod: PodFacts, device: str) -> None:
+    def _compare(self, held: Held, pod: PodFacts, device: str) -> None:
         given = [record for record in self._host.furnisher.files.records() if record.cdi_device == device]
-        if not any((record.uid, record.container) == (pod.uid, holder.container) for record in given):
+        if not any((record.uid, record.container) == (pod.uid, held.container) for record in given):
             to = " and ".join(f"pod {record.namespace}/{record.pod}" for record in given) or "no pod"
-            raise Refused(f"{holder.where}: holds what was given to {to}")
+            raise Refused(f"{pod.where}, container {held.container}: holds what was given to {to}")
 
     async def _next(self, pod: PodFacts, ids: frozenset[str]) -> tuple[ContainerAllocateResponse, bool]:
         """The answer for the first container that still waits, and whether it was the pod's last."""

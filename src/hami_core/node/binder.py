@@ -13,12 +13,15 @@ from hami_core.errors import ApiFailed, HamiError
 from hami_core.kube.api import pod_path
 from hami_core.kube.events import PodRef
 from hami_core.kube.records import decode_object
+from hami_core.model import ContainerKind
 from hami_core.node import cdi
 from hami_core.node.assignment import Assignment, Refused, check_cards
-from hami_core.node.holder import Holder, holders_of, read_holders
+from hami_core.node.books import Entry, read_entries
+from hami_core.node.cleanup import pods_on
+from hami_core.node.holder import KubeletSilent, holders_of, read_holders
 from hami_core.node.ids import cdi_device
 from hami_core.node.partitioning import as_cards, write_made
-from hami_core.objects import PodFacts, read_pod
+from hami_core.objects import ContainerFacts, PodFacts, read_pod
 
 if TYPE_CHECKING:
     from hami_core.behaviour import ContainerEdits
@@ -35,6 +38,14 @@ REFUSED = "DevicesRefused"
 
 _NOT_FOUND = 404
 _log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class Held:
+    """A container that holds certain ids, and the CDI device that it was promised for them."""
+
+    container: str
+    cdi_device: str
 
 
 @attrs.frozen(kw_only=True)
@@ -82,35 +93,66 @@ class Host:
             _log.warning("%s: which partitions it got was not written: %s", assignment.where, err)
         return edits
 
-    async def holder(self, resource: str, ids: frozenset[str]) -> tuple[Holder, PodFacts]:
-        """The one container that holds exactly these ids, and its pod.
+    async def holders(self, resource: str, ids: frozenset[str]) -> tuple[PodFacts, tuple[Held, ...]]:
+        """The one pod with these ids, and its containers that hold exactly them.
 
-        kubelet lists a pod that ended until it has forgotten it, and gives its ids out again meanwhile: such pods do
-        not count.
+        More than one does where an ordinary init container's ids went on to a later container. kubelet lists a pod that
+        ended until it has forgotten it, and gives its ids out again meanwhile: such pods do not count.
 
         Raises:
-            KubeletSilent: pod-resources does not answer.
+            KubeletSilent: pod-resources does not answer, or the checkpoint does not tell of the pod's init containers.
             ApiFailed: the API server does not answer.
-            Refused: nobody holds these ids, or more than one does.
+            Refused: no pod holds these ids, or more than one does.
         """
-        found = []
+        default = cdi_device(resource, ids)
+        pods: dict[str, PodFacts] = {}
+        held: dict[str, dict[str, str]] = {}
         for holder in holders_of(await read_holders(self.settings.paths.pod_resources), resource, ids):
-            pod = await self.pod(holder.namespace, holder.pod)
-            if pod is not None and not pod.finished and pod.node_name in ("", self.settings.node):
-                found.append((holder, pod))
-        if len(found) == 1:
-            return found[0]
-        who = " and ".join(holder.where for holder, _ in found) or "nobody"
-        raise Refused(f"{who} holds {', '.join(sorted(ids))} of {resource} by kubelet's books; one container must")
+            pod = await self._living(holder.namespace, holder.pod)
+            if pod is not None:
+                pods[pod.uid] = pod
+                held.setdefault(pod.uid, {})[holder.container] = default
+        entries = await self.entries(resource, ids)
+        if any(entry.uid not in pods for entry in entries):
+            for uid, (namespace, name) in (await pods_on(self.api, self.settings.node)).items():
+                if uid not in pods and any(entry.uid == uid for entry in entries):
+                    pod = await self._living(namespace, name)
+                    pods |= {} if pod is None else {pod.uid: pod}
+        for entry in entries:
+            if entry.uid in pods:
+                held.setdefault(entry.uid, {})[entry.container] = entry.cdi_device or default
+        if len(held) != 1:
+            who = " and ".join(pod.where for pod in pods.values()) or "nobody"
+            raise Refused(f"{who} holds {', '.join(sorted(ids))} of {resource} by kubelet's books; one pod must")
+        ((uid, names),) = held.items()
+        if not entries and any(_is_unlisted(container, resource) for container in pods[uid].containers):
+            raise KubeletSilent(f"{pods[uid].where}: has init containers, and kubelet's checkpoint says nothing of it")
+        return pods[uid], tuple(Held(container=name, cdi_device=device) for name, device in sorted(names.items()))
 
-    def refuse(self, resource: str, ids: frozenset[str], pod: PodFacts | None, problem: HamiError) -> None:
+    async def entries(self, resource: str, ids: frozenset[str]) -> tuple[Entry, ...]:
+        """What kubelet's checkpoint says of exactly these ids."""
+        known = await asyncio.to_thread(read_entries, self.settings.paths.plugins)
+        return tuple(entry for entry in known if entry.resource == resource and entry.ids == ids)
+
+    async def refuse(self, resource: str, ids: frozenset[str], pod: PodFacts | None, problem: HamiError) -> None:
         """Take back what a refused container could be given by, and tell its owner."""
         device = cdi_device(resource, ids)
-        cdi.withdraw(self.settings.paths.cdi, device)
+        for name in {device} | {entry.cdi_device or device for entry in await self.entries(resource, ids)}:
+            cdi.withdraw(self.settings.paths.cdi, name)
         _log.warning("refused: %s", problem)
         if pod is not None:
             about = PodRef(namespace=pod.namespace, name=pod.name, uid=pod.uid)
             self.events.say(about, REFUSED, str(problem), decision=device, warning=True)
+
+    async def _living(self, namespace: str, name: str) -> PodFacts | None:
+        pod = await self.pod(namespace, name)
+        alive = pod is not None and not pod.finished and pod.node_name in ("", self.settings.node)
+        return pod if alive else None
+
+
+def _is_unlisted(container: ContainerFacts, resource: str) -> bool:
+    """Whether pod-resources keeps quiet about what this container holds."""
+    return container.kind is ContainerKind.INIT and container.asked(resource) is not None
 
 
 class Binder(Protocol):

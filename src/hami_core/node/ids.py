@@ -37,12 +37,13 @@ def replicas(devices: Iterable[Device], *, numa: bool) -> tuple[Replica, ...]:
     )
 
 
-def cdi_device(resource: str, ids: Iterable[str]) -> str:
+def cdi_device(resource: str, ids: Iterable[str], *, turn: int = 0) -> str:
     """The name, inside `CDI_KIND`, of what exactly these ids of a resource stand for.
 
-    A function of the ids alone: an agent that was killed after Allocate needs no memory of it.
+    A function of the ids and of their `turn`, which counts containers that hold them at once: an agent that was killed
+    after Allocate needs no memory of it.
     """
-    text = "\n".join([resource, *sorted(ids)])
+    text = "\n".join([resource, *sorted(ids), *([str(turn)] if turn else [])])
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 

@@ -1,13 +1,17 @@
 """A kubelet for tests of device plugins: the parts of one that a plugin talks to, on sockets in a folder.
 
 It takes registrations, watches the devices, admits containers the way kubelet does (preferred ids, Allocate, then the
-container appears in pod-resources, then PreStartContainer before each start), and can be restarted.
+container appears in checkpoint and pod-resources, then PreStartContainer before each start), and can be restarted.
+As in kubelet, an ordinary init container is not listed in pod-resources, and its ids go to later containers of its pod.
+`tests/kubelet` runs the same agent on the real one, 1.37.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +33,8 @@ from hami_core.node.api.v1beta1.deviceplugin_pb2_grpc import (
 
 if TYPE_CHECKING:
     from hami_core.node.api.v1beta1.deviceplugin_pb2_grpc import DevicePluginAsyncStub
+
+CHECKPOINT = "kubelet_internal_checkpoint"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -55,6 +61,8 @@ class Admitted:
     resource: str
     ids: tuple[str, ...]
     response: wire.ContainerAllocateResponse
+    uid: str = ""
+    init: bool = False
 
 
 class FakeKubelet(RegistrationServicer, PodResourcesListerServicer):
@@ -78,8 +86,9 @@ class FakeKubelet(RegistrationServicer, PodResourcesListerServicer):
         """Start, emptying the folder of plugins first, as kubelet does."""
         self.plugins.mkdir(parents=True, exist_ok=True)
         self.pod_resources.parent.mkdir(parents=True, exist_ok=True)
-        for socket in self.plugins.iterdir():
-            socket.unlink()
+        for file in self.plugins.iterdir():
+            if file.name != CHECKPOINT:
+                file.unlink()
         for socket, add in (
             (self.plugins / "kubelet.sock", add_RegistrationServicer_to_server),
             (self.pod_resources, add_PodResourcesListerServicer_to_server),
@@ -109,9 +118,28 @@ class FakeKubelet(RegistrationServicer, PodResourcesListerServicer):
         return {} if endpoint is None else dict(endpoint.devices)
 
     async def admit(
-        self, namespace: str, pod: str, container: str, resource: str, count: int, *, ids: Sequence[str] = ()
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        resource: str,
+        count: int,
+        *,
+        ids: Sequence[str] = (),
+        uid: str = "",
+        init: bool = False,
     ) -> Admitted:
         """Give a container `count` ids (or exactly `ids`) and call Allocate.
+
+        Args:
+            namespace: the pod's.
+            pod: the pod's name.
+            container: the container's name; kubelet admits a pod's containers in their order, init containers first.
+            resource: what it asks for.
+            count: how many.
+            ids: in the place of kubelet's choice.
+            uid: the pod's; without it the checkpoint says nothing of the container.
+            init: whether it is an init container that ends before the others start; a sidecar is none.
 
         Raises:
             CannotAdmit: there are not so many.
@@ -119,14 +147,23 @@ class FakeKubelet(RegistrationServicer, PodResourcesListerServicer):
         """
         endpoint = self._endpoints[resource]
         async with self._plugin(endpoint) as plugin:
-            chosen = tuple(ids) or await self._choose(plugin, endpoint, resource, count)
+            reusable = self._reusable(namespace, pod, resource)
+            chosen = tuple(ids) or await self._choose(plugin, endpoint, resource, count, reusable)
             request = wire.AllocateRequest(container_requests=[wire.ContainerAllocateRequest(devices_ids=chosen)])
             answer = await plugin.Allocate(request)
         (response,) = answer.container_responses
         admitted = Admitted(
-            namespace=namespace, pod=pod, container=container, resource=resource, ids=chosen, response=response
+            namespace=namespace,
+            pod=pod,
+            container=container,
+            resource=resource,
+            ids=chosen,
+            response=response,
+            uid=uid,
+            init=init,
         )
         self.admitted.append(admitted)
+        self._write_checkpoint()
         return admitted
 
     async def pre_start(self, admitted: Admitted) -> None:
@@ -143,6 +180,7 @@ class FakeKubelet(RegistrationServicer, PodResourcesListerServicer):
     def forget(self, namespace: str, pod: str) -> None:
         """Free what a pod's containers had."""
         self.admitted = [item for item in self.admitted if (item.namespace, item.pod) != (namespace, pod)]
+        self._write_checkpoint()
 
     # ---- what plugins call -------------------------------------------------------------------------------------
 
@@ -165,6 +203,8 @@ class FakeKubelet(RegistrationServicer, PodResourcesListerServicer):
         """Which container holds which ids; with a NUMA node each, kubelet makes an entry for each id's."""
         pods: dict[tuple[str, str], resources.PodResources] = {}
         for item in self.admitted:
+            if item.init:
+                continue
             place = item.namespace, item.pod
             pod = pods.setdefault(place, resources.PodResources(namespace=item.namespace, name=item.pod))
             container = pod.containers.add(name=item.container)
@@ -183,17 +223,48 @@ class FakeKubelet(RegistrationServicer, PodResourcesListerServicer):
         endpoint.devices = dict.fromkeys(endpoint.devices, "Unhealthy")
 
     async def _choose(
-        self, plugin: DevicePluginAsyncStub, endpoint: _Endpoint, resource: str, count: int
+        self, plugin: DevicePluginAsyncStub, endpoint: _Endpoint, resource: str, count: int, reusable: Sequence[str]
     ) -> tuple[str, ...]:
+        """The pod's own reusable ids first, without asking; the plugin is asked for the others."""
+        kept = tuple(reusable[:count])
+        if len(kept) == count:
+            return kept
         taken = {number for item in self.admitted if item.resource == resource for number in item.ids}
         free = [name for name, health in endpoint.devices.items() if health == "Healthy" and name not in taken]
-        if len(free) < count:
+        if len(free) < count - len(kept):
             raise CannotAdmit(f"requested {count} of {resource}, available {len(free)}")
         if not endpoint.options.get_preferred_allocation_available:
-            return tuple(free[:count])
-        asked = wire.ContainerPreferredAllocationRequest(available_deviceIDs=free, allocation_size=count)
+            return (*kept, *free)[:count]
+        asked = wire.ContainerPreferredAllocationRequest(
+            available_deviceIDs=[*kept, *free], must_include_deviceIDs=kept, allocation_size=count
+        )
         answer = await plugin.GetPreferredAllocation(wire.PreferredAllocationRequest(container_requests=[asked]))
         return tuple(answer.container_responses[0].deviceIDs)
+
+    def _reusable(self, namespace: str, pod: str, resource: str) -> list[str]:
+        """Ids of the pod's init containers that no container holds that stays."""
+        mine = [
+            item for item in self.admitted if (item.namespace, item.pod, item.resource) == (namespace, pod, resource)
+        ]
+        kept = {number for item in mine if not item.init for number in item.ids}
+        return sorted({number for item in mine if item.init for number in item.ids} - kept)
+
+    def _write_checkpoint(self) -> None:
+        """The file in which kubelet remembers what it gave out."""
+        entries = [
+            {
+                "PodUID": item.uid,
+                "ContainerName": item.container,
+                "ResourceName": item.resource,
+                "DeviceIDs": {"-1": list(item.ids)},
+                "AllocResp": base64.b64encode(item.response.SerializeToString()).decode(),
+            }
+            for item in self.admitted
+            if item.uid
+        ]
+        draft = self.plugins / f".{CHECKPOINT}"
+        draft.write_text(json.dumps({"Data": {"PodDeviceEntries": entries, "RegisteredDevices": {}}, "Checksum": 0}))
+        draft.replace(self.plugins / CHECKPOINT)
 
     @contextlib.asynccontextmanager
     async def _plugin(self, endpoint: _Endpoint) -> AsyncIterator[DevicePluginAsyncStub]:
