@@ -81,7 +81,12 @@ def test_the_agents_pod_has_the_nodes_folders_where_its_arguments_say(helm: Path
 def test_the_programs_know_every_argument_that_the_chart_gives_them(helm: Path, name: str, verb: click.Command) -> None:
     values = {
         "legacyMetrics": True,
-        "devicePlugin": {"enableNumaTopology": True, "disablecorelimit": True, "deviceMemoryScaling": 1.5},
+        "devicePlugin": {
+            "isolateWholeDevices": True,
+            "allowIsolationOptOut": True,
+            "taint": "all",
+            "evictAfter": "10m",
+        },
     }
     container = _container(_daemon(helm, name, values))
 

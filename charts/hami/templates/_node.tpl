@@ -55,15 +55,17 @@ capabilities:
 {{- define "hami.nodeAgentArgs" -}}
 {{- $v := .Values.devicePlugin -}}
 - --device-config-file=/config/device-config.yaml
+- --node-config-file=/node-config/config.json
 - --binding={{ $v.binding }}
-- --device-split-count={{ $v.deviceSplitCount }}
-- --device-memory-scaling={{ $v.deviceMemoryScaling }}
-- --device-cores-scaling={{ $v.deviceCoreScaling }}
-{{- if $v.enableNumaTopology }}
-- --enable-numa-topology
+{{- if $v.isolateWholeDevices }}
+- --isolate-whole-devices
 {{- end }}
-{{- if eq (toString $v.disablecorelimit) "true" }}
-- --core-policy=disable
+{{- if $v.allowIsolationOptOut }}
+- --allow-isolation-opt-out
+{{- end }}
+- --taint={{ $v.taint }}
+{{- with $v.evictAfter }}
+- --evict-after={{ . }}
 {{- end }}
 - --plugins-dir={{ $v.pluginPath }}
 - --pod-resources-socket={{ $v.podResourcesPath }}/kubelet.sock
