@@ -23,12 +23,13 @@ AGENT = "hami-node-agent"
 MONITOR = "hami-monitor"
 FILES = "/var/lib/hami"  # in a folder that the sandbox replaces
 STATE = "/var/lib/simulated-driver"
+REFRESH_S = 4  # each look starts a Python: not too often beside everything else that runs here
 VALUES: dict[str, Any] = {
     "devicePlugin": {
         "libPath": FILES,
         "runtimeClassName": HANDLER,
         "createRuntimeClass": True,
-        "extraArgs": ["--refresh=1s"],
+        "extraArgs": [f"--refresh={REFRESH_S}s"],
     }
 }
 REGISTERED = "registered with kubelet"
@@ -42,14 +43,26 @@ class Simulation:
     package: str
     triggers: tuple[str, ...]
 
+    @property
+    def vendor(self) -> str:
+        """The vendor, as programs in the containers call it."""
+        return self.package.removeprefix("hami_")
+
     def environ(self) -> dict[str, str]:
         """What its driver is told: every process on the node sees the same cards."""
-        return {"HAMI_FAKE_STATE": f"{STATE}/state"}
+        return {"HAMI_FAKE_STATE": f"{STATE}/{self.machine}"}
 
     def driver(self) -> Driver:
         """Its driver, in containers."""
-        doubles = sorted(packaged(self.package, "lib/fake").iterdir())
-        machine = load_registry().machine_files[self.machine]
+        registry = load_registry()
+        machine = registry.machine_files[self.machine]
+        (folder,) = {
+            loaded.family.isolation.simulator_dir
+            for loaded in registry.families.values()
+            if loaded.family.vendor == self.vendor and loaded.family.isolation is not None
+        }
+        assert folder is not None
+        doubles = sorted(packaged(self.package, folder).iterdir())
         libraries = [(str(file), f"/usr/lib/{_multiarch()}/{file.name}", False) for file in doubles]
         return Driver(
             triggers=self.triggers,
@@ -72,8 +85,13 @@ class NodeProcesses:
         node.set_driver(simulation.driver())
         token = node.plane.token_of(NAMESPACE, AGENT)
         self._kubeconfig = node.plane.kubeconfig(AGENT, token)
-        self._config = node.folder / "device-config.yaml"
-        self._config.write_text(installation.find("ConfigMap", "hami-scheduler-device")["data"]["device-config.yaml"])
+        self._places = {
+            f"--{name}-file": str(_written(node, installation, config_map, key))
+            for name, config_map, key in (
+                ("device-config", "hami-scheduler-device", "device-config.yaml"),
+                ("node-config", AGENT, "config.json"),
+            )
+        }
         self.agent = self._agent()
 
     def start_agent(
@@ -98,7 +116,10 @@ class NodeProcesses:
         assert manifest["spec"]["template"]["spec"]["hostPID"] is True
         places = {"--metrics-bind-address": f"127.0.0.1:{port}", "--hook-path": str(self.files())}
         arguments = [HAMI, "monitor", f"--simulate={self._simulation.machine}", *_placed(manifest, places)]
-        env = {"NODE_NAME": self.node.name, "HAMI_FAKE_STATE": str(self.node.sandbox.inside(STATE) / "state")}
+        env = {
+            "NODE_NAME": self.node.name,
+            "HAMI_FAKE_STATE": str(self.node.sandbox.inside(STATE) / self._simulation.machine),
+        }
         service = self.node.plane.service(MONITOR, *_confined(manifest), *arguments, env=env)
         return service, f"http://127.0.0.1:{port}/metrics"
 
@@ -118,7 +139,7 @@ class NodeProcesses:
         self, *more: str, program: Sequence[object] = (HAMI, "node-agent"), env: Mapping[str, str] | None = None
     ) -> Service:
         manifest = self._installation.find("DaemonSet", AGENT)
-        arguments = _placed(manifest, {"--device-config-file": str(self._config)})
+        arguments = _placed(manifest, self._places)
         arguments += [f"--kubeconfig={self._kubeconfig}", f"--simulate={self._simulation.machine}", *more]
         told = {"NODE_NAME": self.node.name, **self._simulation.environ(), **(env or {})}
         return self.node.sandbox.service(AGENT, *_confined(manifest), *program, *arguments, env=told)
@@ -129,6 +150,13 @@ class NodeProcesses:
 
     def _is_registered(self) -> bool:
         return self.registrations() > self._before
+
+
+def _written(node: RealNode, installation: Installation, config_map: str, key: str) -> Path:
+    """A key of the chart's ConfigMap as a file."""
+    file = node.folder / key
+    file.write_text(installation.find("ConfigMap", config_map)["data"][key])
+    return file
 
 
 def _confined(manifest: Object) -> tuple[str, ...]:

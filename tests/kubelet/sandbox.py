@@ -1,8 +1,9 @@
 """Where a node runs on this machine without touching it: mounts and processes of its own.
 
-A mount namespace gives the node its own /run, /var/lib and /var/log, where kubelet and containerd have fixed paths. A
-PID namespace ends everything in it, containers too, when its first process ends, and that ends with the test run,
-however that ends. What is left is cgroups: those of earlier runs are removed at the start, ours at the end.
+A mount namespace gives the node its own /run, /var/lib and /var/log, where kubelet and containerd have fixed paths, and
+a /dev in which tests make device nodes. A PID namespace ends everything in it, containers too, when its first process
+ends, and that ends with the test run, however that ends. What is left is cgroups: those of earlier runs are removed at
+the start, ours at the end.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,13 +19,17 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.processes import Service, wait_for
 
 CGROUPS = Path("/sys/fs/cgroup")
-REPLACED = ("run", "var/lib", "var/log")
+REPLACED = ("run", "var/lib", "var/log", "dev")
+
+_KEPT = ("dev/pts", "dev/shm")
+_DEVICES = ("full", "kmsg", "null", "ptmx", "random", "tty", "urandom", "zero")
 
 # The first process of a PID namespace must collect those that lost their parent: the shell's wait does.
 _HOLD = """
 set -e
 mount --make-rshared /
-for place in {replaced}; do mount --bind "{root}/$place" "/$place"; done
+for place in {kept}; do mount --rbind "/$place" "{root}/$place"; done
+for place in {replaced}; do mount --rbind "{root}/$place" "/$place"; done
 touch "{root}/mounted"
 while :; do sleep 3600 & wait; done
 """
@@ -44,9 +50,13 @@ class Sandbox:
         _remove_old_cgroups()
         for controller in _controllers():
             _make_cgroup(controller, self.cgroup)
-        for place in REPLACED:
+        for place in (*REPLACED, *_KEPT):
             (self.root / place).mkdir(parents=True)
-        hold = _HOLD.format(replaced=" ".join(REPLACED), root=self.root)
+        for name in _DEVICES:
+            found = Path("/dev", name).stat()
+            self._make_node(name, found.st_mode, found.st_rdev)
+        (self.root / "dev/fd").symlink_to("/proc/self/fd")
+        hold = _HOLD.format(replaced=" ".join(REPLACED), kept=" ".join(_KEPT), root=self.root)
         unshare = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private")
         self._holder = holder = self._plane.service("sandbox", *unshare, "sh", "-c", hold)
         holder.start()
@@ -61,6 +71,10 @@ class Sandbox:
             _remove_cgroup(CGROUPS / controller / self.cgroup.lstrip("/"))
         shutil.rmtree(self.root, ignore_errors=True)
 
+    def make_device(self, path: str) -> None:
+        """A character device that swallows everything, in the place of a card's."""
+        self._make_node(path.removeprefix("/dev/"), stat.S_IFCHR | 0o666, Path("/dev/null").stat().st_rdev)
+
     def service(self, name: str, *argv: object, env: Mapping[str, str] | None = None) -> Service:
         """A program inside, its log with the control plane's."""
         return self._plane.service(name, *self._enter(), *argv, env=env)
@@ -74,6 +88,11 @@ class Sandbox:
     def command(self, *argv: object) -> list[str]:
         """The command line that runs a program inside."""
         return [str(word) for word in (*self._enter(), *argv)]
+
+    def _make_node(self, name: str, mode: int, device: int) -> None:
+        place = self.root / "dev" / name
+        os.mknod(place, mode, device)
+        place.chmod(stat.S_IMODE(mode))  # whatever the umask is
 
     def _enter(self) -> tuple[str, ...]:
         # nsenter waits for a child of its own, which must not outlive it.

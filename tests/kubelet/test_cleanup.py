@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 from tests.cluster.processes import wait_for
+from tests.kubelet.node_processes import REFRESH_S
 from tests.kubelet.world import PATIENCE_S, World, gpu_container
 
-LOOKS_S = 4.0  # the agent cleans every second here
+LOOKS_S = 2.5 * REFRESH_S  # the agent has cleaned twice by then
 
 
 def test_folders_and_specs_stay_with_their_pod_and_go_with_it(world: World) -> None:

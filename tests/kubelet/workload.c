@@ -1,7 +1,7 @@
 /*
- * Runs in the containers of the node tests: `workload TAKE_MIB MORE_MIB` says, in one line of JSON, what it sees of its
- * cards through NVIDIA's libraries and what they answer when it takes memory of the first and then more, and stays
- * until SIGTERM with what it got. It knows nothing of sharing.
+ * Runs in the containers of the node tests: `workload TAKE_MIB MORE_MIB [mlu]` says, in one line of JSON, what it sees
+ * of its cards through NVIDIA's libraries and what they answer when it takes memory of the first and then more, and
+ * stays until SIGTERM with what it got. It knows nothing of sharing.
  */
 #include <dlfcn.h>
 #include <signal.h>
@@ -17,7 +17,7 @@ struct nvml_memory {
 static void *needed(void *library, const char *name) {
   void *found = library ? dlsym(library, name) : NULL;
   if (!found) {
-    printf("{\"missing\": \"%s\"}\n", name);
+    printf("\"missing\": \"%s\"}\n", name);
     exit(1);
   }
   return found;
@@ -26,7 +26,7 @@ static void *needed(void *library, const char *name) {
 static void *opened(const char *name) {
   void *library = dlopen(name, RTLD_NOW | RTLD_GLOBAL);
   if (!library) {
-    printf("{\"missing\": \"%s\"}\n", name);
+    printf("\"missing\": \"%s\"}\n", dlerror());
     exit(1);
   }
   return library;
@@ -75,14 +75,32 @@ static void take(size_t first_mib, size_t more_mib) {
     printf(", \"more\": %d", take_bytes(&pointer, more_mib << 20));
 }
 
+/* The same on Cambricon's driver. */
+static void take_mlu(size_t first_mib, size_t more_mib) {
+  void *driver = opened("libcndrv.so");
+  int (*memory_of)(unsigned long long *, unsigned long long *) = needed(driver, "cnMemGetInfo");
+  int (*take_bytes)(unsigned long long *, unsigned long long) = needed(driver, "cnMalloc");
+  unsigned long long free_bytes = 0, total = 0, pointer;
+
+  memory_of(&free_bytes, &total);
+  printf("\"total_mib\": [%llu]", total >> 20);
+  printf(", \"took\": %d", take_bytes(&pointer, (unsigned long long)first_mib << 20));
+  printf(", \"more\": %d", take_bytes(&pointer, (unsigned long long)more_mib << 20));
+}
+
 static void end(int number) { _exit(0); }
 
 int main(int argc, char **argv) {
   /* The first process of a container gets no signal that it does not handle. */
   signal(SIGTERM, end);
   printf("{");
-  say_totals();
-  take(argc > 1 ? strtoul(argv[1], NULL, 10) : 0, argc > 2 ? strtoul(argv[2], NULL, 10) : 0);
+  size_t first_mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 0, more_mib = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+  if (argc > 3 && !strcmp(argv[3], "mlu")) {
+    take_mlu(first_mib, more_mib);
+  } else {
+    say_totals();
+    take(first_mib, more_mib);
+  }
   printf("}\n");
   fflush(stdout);
   for (;;)

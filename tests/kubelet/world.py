@@ -13,7 +13,7 @@ from tests.kubelet.images import WORKLOAD
 from tests.kubelet.node_processes import NodeProcesses
 from tests.kubelet.real_node import RealNode
 
-PATIENCE_S = 90.0  # a container starts within a few seconds, but this machine may be busy
+PATIENCE_S = 150.0  # a container starts within a few seconds, but this machine may be busy
 GPU = "nvidia.com/gpu"
 OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
 
@@ -78,11 +78,15 @@ class World:
         self.api.call("DELETE", f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}")
         wait_for(f"no pod {pod['metadata']['name']}", lambda: self.api.get(pod) is None, timeout_s=PATIENCE_S)
 
-    def close(self) -> None:
-        """Remove everything."""
+    def end_pods(self) -> None:
+        """Delete all pods, and wait until kubelet has ended them."""
         path = f"/api/v1/namespaces/{self.namespace}/pods"
         self.api.call("DELETE", path, {"gracePeriodSeconds": 1})
         wait_for("no pods left", lambda: not self.api.list("Pod", self.namespace), timeout_s=PATIENCE_S)
+
+    def close(self) -> None:
+        """Remove everything."""
+        self.end_pods()
         self.api.delete({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
 
 

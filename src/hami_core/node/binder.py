@@ -17,10 +17,15 @@ from hami_core.model import ContainerKind
 from hami_core.node import cdi
 from hami_core.node.assignment import Assignment, Refused, check_cards
 from hami_core.node.books import Entry, read_entries
-from hami_core.node.cleanup import pods_on
+from hami_core.node.holder import KubeletSilent, holders_of, read_holders
+from hami_core.node.ids import cdi_device
+from hami_core.node.assignment import Assignment, Refused, check_cards
+from hami_core.node.books import Entry, read_entries
 from hami_core.node.holder import KubeletSilent, holders_of, read_holders
 from hami_core.node.ids import cdi_device
 from hami_core.node.partitioning import as_cards, write_made
+from hami_core.node.pods import pods_of
+from hami_core.objects import ContainerFacts, PodFacts, read_pod
 from hami_core.objects import ContainerFacts, PodFacts, read_pod
 
 if TYPE_CHECKING:
@@ -113,11 +118,10 @@ class Host:
                 pods[pod.uid] = pod
                 held.setdefault(pod.uid, {})[holder.container] = default
         entries = await self.entries(resource, ids)
-        if any(entry.uid not in pods for entry in entries):
-            for uid, (namespace, name) in (await pods_on(self.api, self.settings.node)).items():
-                if uid not in pods and any(entry.uid == uid for entry in entries):
-                    pod = await self._living(namespace, name)
-                    pods |= {} if pod is None else {pod.uid: pod}
+        unlisted = {entry.uid for entry in entries} - pods.keys()
+        if unlisted:
+            for pod in await pods_of(self.api, self.settings.node):
+                pods |= {pod.uid: pod} if pod.uid in unlisted and not pod.finished else {}
         for entry in entries:
             if entry.uid in pods:
                 held.setdefault(entry.uid, {})[entry.container] = entry.cdi_device or default
