@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 import pytest
-from tests.cluster.api import Object
 from tests.cluster.install import Installation
 from tests.cluster.processes import wait_for
 from tests.kubelet.images import WORKLOAD
@@ -17,8 +16,12 @@ from tests.kubelet.world import World
 from hami_core.machine_file import read_machine
 from hami_core.registry import load_registry
 
-# What agents of other machines left on the node: cards that nobody allocates any more would ask for the lock.
-LEFT: Object = {"metadata": {"annotations": {"hami.io/node-nvidia-register": None, "hami.io/node-handshake": None}}}
+
+def _forget_cards(node: RealNode) -> None:
+    """Remove what agents of other machines registered: cards that nobody allocates any more would ask for the lock."""
+    told = node.node()["metadata"]["annotations"]
+    left = [key for key in told if "/node-" in key and not key.endswith("-lock")]
+    node.plane.api.patch(node.manifest, {"metadata": {"annotations": dict.fromkeys(left)}})
 
 
 @attrs.frozen(kw_only=True)
@@ -29,9 +32,11 @@ class Vendor:
     family: str
     limits: Mapping[str, str]
     share_mib: int
+    take_mib: int  # what fits once, and not twice
     out_of_memory: int
     devices: tuple[str, ...]  # what its driver makes in /dev, beside one for each card
     card_device: str
+    annotations: Mapping[str, str] = attrs.field(factory=dict)
 
     def __str__(self) -> str:
         return self.family
@@ -47,10 +52,22 @@ VENDORS = [
             "cambricon.com/mlu.smlu.vcore": "30",
         },
         share_mib=3072,
+        take_mib=2000,
         out_of_memory=100100,
         devices=("/dev/cambricon_ctl",),
         card_device="/dev/cambricon_dev{index}",
-    )
+    ),
+    Vendor(
+        simulation=Simulation(machine="ascend910b3x8", package="hami_ascend", triggers=("ASCEND_VISIBLE_DEVICES",)),
+        family="Ascend910B3",
+        limits={"huawei.com/Ascend910B3": "1", "huawei.com/Ascend910B3-memory": "16384"},
+        share_mib=16384,
+        take_mib=10000,
+        out_of_memory=207001,
+        annotations={"huawei.com/vnpu-mode": "hami-core"},
+        devices=("/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"),
+        card_device="/dev/davinci{index}",
+    ),
 ]
 
 
@@ -66,7 +83,7 @@ def elsewhere(
 ) -> Iterator[World]:
     """The node with the vendor's cards in the place of NVIDIA's."""
     processes.agent.kill()
-    real_node.plane.api.patch(real_node.manifest, LEFT)
+    _forget_cards(real_node)
     machine = read_machine(load_registry().machine_files[vendor.simulation.machine])
     cards = [vendor.card_device.format(index=card.index) for card in machine.report().devices]
     for device in (*vendor.devices, *cards):
@@ -77,20 +94,24 @@ def elsewhere(
     yield world
     world.end_pods()
     theirs.agent.kill()
+    _forget_cards(real_node)
     world.processes = processes
     real_node.set_driver(NVIDIA.driver())
 
 
 def test_a_container_gets_the_vendors_devices_and_is_held_to_its_share(elsewhere: World, vendor: Vendor) -> None:
+    take = vendor.take_mib
     container = {
         "name": "main",
         "image": WORKLOAD,
-        "command": ["sh", "-c", "ls -m /dev; exec workload 1000 3000 " + vendor.simulation.vendor],
+        "command": ["sh", "-c", f"ls -m /dev; exec workload {take} {take} {vendor.simulation.vendor}"],
         "resources": {"limits": dict(vendor.limits)},
     }
     resource = load_registry().family(vendor.family).family.resources.count
     wait_for("slots", lambda: int(elsewhere.node.node()["status"]["allocatable"].get(resource, 0)), timeout_s=30)
-    pod = elsewhere.pod("theirs", container, runtimeClassName=HANDLER)
+    pod = elsewhere.pod(
+        "theirs", container, metadata={"annotations": dict(vendor.annotations)}, runtimeClassName=HANDLER
+    )
     elsewhere.running(pod)
 
     said = elsewhere.said(pod, "main")

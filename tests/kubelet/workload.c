@@ -1,7 +1,7 @@
 /*
- * Runs in the containers of the node tests: `workload TAKE_MIB MORE_MIB [mlu]` says, in one line of JSON, what it sees
- * of its cards through NVIDIA's libraries and what they answer when it takes memory of the first and then more, and
- * stays until SIGTERM with what it got. It knows nothing of sharing.
+ * Runs in the containers of the node tests: `workload TAKE_MIB MORE_MIB [mlu|ascend]` says, in one line of JSON, what
+ * it sees of its cards through NVIDIA's libraries and what they answer when it takes memory of the first and then more,
+ * and stays until SIGTERM with what it got. It knows nothing of sharing.
  */
 #include <dlfcn.h>
 #include <signal.h>
@@ -88,6 +88,22 @@ static void take_mlu(size_t first_mib, size_t more_mib) {
   printf(", \"more\": %d", take_bytes(&pointer, (unsigned long long)more_mib << 20));
 }
 
+/* And on Ascend's. */
+static void take_ascend(size_t first_mib, size_t more_mib) {
+  void *driver = opened("libruntime.so");
+  int (*use)(int) = needed(driver, "rtSetDevice");
+  int (*memory_of)(int, size_t *, size_t *) = needed(driver, "rtMemGetInfoEx");
+  int (*take_bytes)(void **, unsigned long long, unsigned, unsigned short) = needed(driver, "rtMalloc");
+  size_t free_bytes = 0, total = 0;
+  void *pointer;
+
+  use(0);
+  memory_of(1, &free_bytes, &total);
+  printf("\"total_mib\": [%zu]", total >> 20);
+  printf(", \"took\": %d", take_bytes(&pointer, (unsigned long long)first_mib << 20, 2, 0));
+  printf(", \"more\": %d", take_bytes(&pointer, (unsigned long long)more_mib << 20, 2, 0));
+}
+
 static void end(int number) { _exit(0); }
 
 int main(int argc, char **argv) {
@@ -97,6 +113,8 @@ int main(int argc, char **argv) {
   size_t first_mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 0, more_mib = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
   if (argc > 3 && !strcmp(argv[3], "mlu")) {
     take_mlu(first_mib, more_mib);
+  } else if (argc > 3 && !strcmp(argv[3], "ascend")) {
+    take_ascend(first_mib, more_mib);
   } else {
     say_totals();
     take(first_mib, more_mib);

@@ -56,6 +56,11 @@ capabilities:
 {{- $v := .Values.devicePlugin -}}
 - --device-config-file=/config/device-config.yaml
 - --node-config-file=/node-config/config.json
+{{- range $section, $vendor := dict "nvidia" "nvidia" "cambricon" "mlu" "hygon" "dcu" "ascend" "ascend" "iluvatar" "iluvatar" "mthreads" "mthreads" }}
+{{- if (index $.Values.devices $section).enabled }}
+- --vendor={{ $vendor }}
+{{- end }}
+{{- end }}
 - --binding={{ $v.binding }}
 {{- if $v.isolateWholeDevices }}
 - --isolate-whole-devices
