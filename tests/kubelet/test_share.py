@@ -12,9 +12,8 @@ from tests.kubelet.world import GPU, OUT_OF_MEMORY, PATIENCE_S, World, gpu_conta
 
 
 def test_kubelet_offers_the_slots_of_the_nodes_cards(world: World) -> None:
-    allocatable = wait_for("slots", lambda: world.node.node()["status"]["allocatable"].get(GPU), timeout_s=30)
+    wait_for("20 slots", lambda: world.node.node()["status"]["allocatable"].get(GPU) == "20", timeout_s=PATIENCE_S)
 
-    assert allocatable == "20"
     assert world.node.node()["metadata"]["annotations"]["hami.io/binding"] == "late"
 
 

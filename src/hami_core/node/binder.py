@@ -19,13 +19,8 @@ from hami_core.node.assignment import Assignment, Refused, check_cards
 from hami_core.node.books import Entry, read_entries
 from hami_core.node.holder import KubeletSilent, holders_of, read_holders
 from hami_core.node.ids import cdi_device
-from hami_core.node.assignment import Assignment, Refused, check_cards
-from hami_core.node.books import Entry, read_entries
-from hami_core.node.holder import KubeletSilent, holders_of, read_holders
-from hami_core.node.ids import cdi_device
 from hami_core.node.partitioning import as_cards, write_made
 from hami_core.node.pods import pods_of
-from hami_core.objects import ContainerFacts, PodFacts, read_pod
 from hami_core.objects import ContainerFacts, PodFacts, read_pod
 
 if TYPE_CHECKING:
