@@ -56,6 +56,18 @@ def test_what_chooses_sees_the_leases_that_are_out_oldest_first(books: Leases) -
     assert [first, second] == seen
 
 
+@pytest.mark.parametrize("began_s", [-1e9, 0.0, 1e11])
+def test_a_lease_lives_as_long_as_its_owner_whatever_the_time_of_day_was_when_it_began(
+    books: Leases, began_s: float
+) -> None:
+    living, dead = make_lease(started_s=began_s), make_lease(DEAD, started_s=began_s)
+    books.take(lambda _out: living)
+    books.take(lambda _out: dead)
+    assert books.look() == (living,)
+    books.release(living.id)
+    assert books.look() == ()
+
+
 def test_an_error_while_choosing_leaves_the_books_as_they_were_and_usable(books: Leases) -> None:
     lease = make_lease()
     books.take(lambda _out: lease)

@@ -7,6 +7,8 @@ import errno
 import os
 import signal
 import sys
+import time
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,10 @@ from tests.kube.loop import in_loop
 
 import hami_dcu
 import hami_nvidia
+from hami_core.kube import events
 from hami_core.model import Device
+from hami_core.node import registration, telling
+from hami_core.node.health import HealthRules
 from hami_core.node.registration import Registration
 from hami_core.registry import load_registry
 from hami_core.testing.kubelet import Admitted
@@ -204,3 +209,61 @@ async def test_agents_of_two_vendors_that_write_at_the_same_time_both_have_their
         assert "DCU-0" in told["hami.io/node-dcu-register"]
         assert told["theirs"] == "kept"
         assert "hami.io/binding" not in told, "neither speaks for the whole node"
+
+
+class WallClock:
+    """The time of day, moved for all of our modules: gRPC's deadlines need Python's and the kernel's to agree."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.off = timedelta()
+        clock, time_s, time_ns = self, time.time, time.time_ns
+
+        class Moved(datetime):
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override] # a test never needs more
+                return datetime.now(tz) + clock.off
+
+        monkeypatch.setattr(time, "time", lambda: time_s() + self._off_s())
+        monkeypatch.setattr(time, "time_ns", lambda: time_ns() + int(self._off_s()) * 10**9)
+        for module in (events, registration, telling):
+            monkeypatch.setattr(module, "datetime", Moved)
+
+    def _off_s(self) -> float:
+        ours = str(sys._getframe(2).f_globals["__name__"]).startswith("hami_")
+        return self.off.total_seconds() if ours else 0.0
+
+
+@in_loop
+async def test_a_wall_clock_that_jumps_makes_no_card_recover_no_pod_move_and_no_file_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall, now_s = WallClock(monkeypatch), [1000.0]
+    async with world(tmp_path) as here:
+        here.clock = lambda: now_s[0]
+        await here.start(health=HealthRules(recovery_s=120), evict_after_s=600.0)
+        await here.place("a", container("main", gpus=2))
+        admitted = await here.kubelet.admit("team", "a", "main", GPU, 2)
+        await here.kubelet.pre_start(admitted)
+        told = dict(here.cluster.item(NODE)["metadata"]["annotations"])
+
+        async def conditions_after(jump: timedelta) -> set[str]:
+            wall.off += jump
+            await here.agent.refresh()
+            assert await here.agent.clean() == 0
+            assert here.spec(admitted).exists()
+            assert pod_at("a") in here.cluster.objects
+            return {str(each.condition) for each in here.agent.discovery.health.values()}
+
+        broken = {"HAMI_FAKE_FAULTS": "nvmlDeviceGetMemoryInfo=15,nvmlDeviceGetMemoryInfo_v2=15"}
+        here.environ.update(broken)
+        for jump in (timedelta(), timedelta(days=3650), timedelta(days=-7300)):
+            assert await conditions_after(jump) == {"unhealthy"}
+        for name in broken:
+            del here.environ[name]
+        for jump in (timedelta(), timedelta(days=7300), timedelta(days=-3650)):
+            assert await conditions_after(jump) == {"recovering"}
+        now_s[0] += 120
+        assert await conditions_after(timedelta(days=-1)) == {"healthy"}
+        assert here.cluster.item(NODE)["metadata"]["annotations"] == told
+        await here.remove("a")
+        assert await here.agent.clean() == 1

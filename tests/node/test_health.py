@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hami_core.node.health import GOOD, VANISHED, Condition, Health, HealthRules, Kind, Sighting
+from hami_core.node.health import GOOD, VANISHED, Condition, Health, HealthRules, Kind, Sighting, overdue
 
 RULES = HealthRules(doubt_patience_s=300, recovery_s=120)
 FAULT = Sighting(kind=Kind.FAULT, note="broken")
@@ -78,3 +78,15 @@ def test_a_vanished_card_is_a_fault() -> None:
 def test_an_xid_that_programs_cause_themselves_says_nothing_of_the_card() -> None:
     assert RULES.of_xid(31) is None
     assert RULES.of_xid(79) == Sighting(kind=Kind.FAULT, note="Xid 79")
+
+
+@given(looks)
+def test_a_card_is_overdue_by_the_time_since_it_was_last_healthy_or_doubted(
+    steps: list[tuple[Sighting, float]],
+) -> None:
+    out_since_s = None
+    for now_s, health in walk(steps):
+        out = health.under in (Condition.UNHEALTHY, Condition.RECOVERING)
+        out_since_s = None if not out else now_s if out_since_s is None else out_since_s
+        due = overdue({"a": health}, now_s=now_s + 50, after_s=100)
+        assert bool(due) == (out_since_s is not None and now_s + 50 - out_since_s >= 100)

@@ -26,7 +26,7 @@ from hami_core.registry import load_registry
 from .world import NODE, pod_at
 
 CARDS = [Device(uuid=f"GPU-{name}", family="NVIDIA", model="NVIDIA A40", memory_mib=46068) for name in "ab"]
-SICK = Health(under=Condition.UNHEALTHY, note="Xid 79", since_s=100.0)
+SICK = Health(under=Condition.UNHEALTHY, note="Xid 79", since_s=100.0, out_since_s=100.0)
 REGISTRY = load_registry(plugins=[hami_nvidia])
 KUBELETS = {"type": "Ready", "status": "True"}
 

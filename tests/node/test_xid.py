@@ -85,6 +85,24 @@ async def test_pods_on_a_card_that_stays_out_of_order_are_evicted_where_that_is_
 
 
 @in_loop
+async def test_a_fatal_xid_whose_card_answers_well_again_still_evicts_after_its_time(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        now_s = [1000.0]
+        here.clock = lambda: now_s[0]
+        await here.start(health=HealthRules(recovery_s=120), evict_after_s=60.0)
+        await here.place("a", container("main", gpus=2))
+        await fail(here, 1)
+        health = here.agent.discovery.health
+        await until(lambda: health[card(here, 1)].condition is Condition.RECOVERING)
+        now_s[0] += 59
+        await here.agent.refresh()
+        assert pod_at("a") in here.cluster.objects
+        now_s[0] += 1
+        await here.agent.refresh()
+        assert pod_at("a") not in here.cluster.objects
+
+
+@in_loop
 async def test_a_cordon_on_the_node_takes_the_card_from_kubelet_and_its_end_gives_it_back(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         await here.start()

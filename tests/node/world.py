@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -101,10 +101,12 @@ class World:
     resource: str = GPU
     agent: NodeAgent = attrs.field(init=False)
     work: asyncio.Task[None] | None = None
+    clock: Callable[[], float] = time.monotonic
 
     async def start(self, **changes: Any) -> None:
         """Start an agent, and wait until kubelet has devices of it."""
-        self.agent = NodeAgent(self.api, self.registry, attrs.evolve(self.settings, **changes), environ=self.environ)
+        settings = attrs.evolve(self.settings, **changes)
+        self.agent = NodeAgent(self.api, self.registry, settings, environ=self.environ, clock=self.clock)
         known = len(self.kubelet.registrations)
         self.work = asyncio.create_task(self.agent.run())
         # kubelet may still believe what an agent said that was killed.

@@ -33,7 +33,7 @@ class Seconds(click.ParamType[float]):
 
 def simulate_option(command: F) -> F:
     """Add ``--simulate MACHINE`` as the parameter `simulate`."""
-    text = "Use a simulated machine: a shipped one (a40x2, h100x8, t4, a100-mig) or a JSON file."
+    text = "Use a simulated machine: a JSON file, or a shipped one, such as a40x2; a name that is none lists them all."
     return click.option("--simulate", metavar="MACHINE", help=text)(command)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -54,13 +55,20 @@ class NodeAgent:
         registry: the vendors.
         settings: how the agent was set up.
         environ: of the probes (a simulated machine's, say); None means this process's.
+        clock: seconds, monotonic; health and eviction go by it.
     """
 
     def __init__(
-        self, api: ApiServer, registry: Registry, settings: NodeSettings, *, environ: Mapping[str, str] | None = None
+        self,
+        api: ApiServer,
+        registry: Registry,
+        settings: NodeSettings,
+        *,
+        environ: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sharing = NodeSharing(settings)
-        self.discovery = Discovery(registry, settings, sharing=self.sharing, environ=environ)
+        self.discovery = Discovery(registry, settings, sharing=self.sharing, environ=environ, clock=clock)
         self.furnisher = Furnisher(registry, settings, self.sharing)
         self.servers: dict[str, PluginServer] = {}
         self._environ = environ

@@ -27,6 +27,9 @@ class Condition(enum.StrEnum):
     CORDONED = "cordoned"  # an operator said so
 
 
+OUT_OF_ORDER = (Condition.UNHEALTHY, Condition.RECOVERING)
+
+
 class Kind(enum.Enum):
     """What was seen of a card."""
 
@@ -62,10 +65,14 @@ class HealthRules:
 
 @attrs.frozen(kw_only=True)
 class Health:
-    """A card's health: the condition under any cordon, since when it holds, and why."""
+    """A card's health: the condition under any cordon, since when it holds, and why.
+
+    `out_since_s` is when the card went out of order; None once it is healthy again.
+    """
 
     under: Condition = Condition.HEALTHY
     since_s: float = 0.0
+    out_since_s: float | None = None
     note: str = ""
     cordoned: bool = False
 
@@ -116,13 +123,18 @@ class Health:
     def _become(self, condition: Condition, now_s: float, note: str) -> Health:
         # A fault that goes on keeps its beginning; a clock that went back does not make anything wait longer.
         since_s = self.since_s if condition is self.under else now_s
-        return attrs.evolve(self, under=condition, since_s=since_s, note=note)
+        out = condition in OUT_OF_ORDER
+        out_since_s = (now_s if self.out_since_s is None else self.out_since_s) if out else None
+        return attrs.evolve(self, under=condition, since_s=since_s, out_since_s=out_since_s, note=note)
 
 
 def overdue(health: Mapping[str, Health], *, now_s: float, after_s: float) -> dict[str, Health]:
-    """Cards that have been out of order for `after_s`, by uuid. A cordon alone moves nobody."""
+    """Cards that have been out of order for `after_s`, by uuid. A cordon alone moves nobody.
+
+    Recovering counts: after a fatal Xid the driver answers well at the next look, and what ran on the card is dead.
+    """
     return {
         uuid: each
         for uuid, each in health.items()
-        if each.under is Condition.UNHEALTHY and now_s - each.since_s >= after_s
+        if each.out_since_s is not None and now_s - each.out_since_s >= after_s
     }

@@ -17,7 +17,7 @@ from hami_core.errors import ApiFailed
 from hami_core.kube.api import STRATEGIC_PATCH, node_path, path_of
 from hami_core.kube.events import NodeRef
 from hami_core.kube.records import Meta
-from hami_core.node.health import Condition, Health
+from hami_core.node.health import OUT_OF_ORDER, Condition, Health
 from hami_core.node.settings import TaintWhen
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _CONFLICT = 409
 _TRIES = 5
 _MOST_SHOWN = 900  # characters of a condition's message
-_OUT = (Condition.UNHEALTHY, Condition.RECOVERING)
 _log = logging.getLogger(__name__)
 
 
@@ -75,7 +74,7 @@ def taint_key(family: str) -> str:
 def verdict(cards: Sequence[Device], health: Mapping[str, Health]) -> Verdict:
     """What the cards of one family amount to. A cordon is an operator's own doing and no complaint."""
     under = [(card.uuid, health.get(card.uuid, Health())) for card in cards]
-    sick = [(uuid, each) for uuid, each in under if each.under in _OUT]
+    sick = [(uuid, each) for uuid, each in under if each.under in OUT_OF_ORDER]
     doubtful = [(uuid, each) for uuid, each in under if each.under is Condition.SUSPECT]
     if sick:
         return Verdict(status="False", reason="CardsUnhealthy", message=_listed(sick))
@@ -88,7 +87,7 @@ def verdict(cards: Sequence[Device], health: Mapping[str, Health]) -> Verdict:
 
 def wants_taint(when: TaintWhen, cards: Sequence[Device], health: Mapping[str, Health]) -> bool:
     """Whether nothing new shall come to a node with these cards of one family."""
-    sick = [health.get(card.uuid, Health()).under in _OUT for card in cards]
+    sick = [health.get(card.uuid, Health()).under in OUT_OF_ORDER for card in cards]
     match when:
         case TaintWhen.NEVER:
             return False
