@@ -1,13 +1,16 @@
 """The child's side of a probe: import one function, call it, write what it says to a pipe.
 
 Run as ``python -m hami_core.probe_child FD MODULE:NAME``. A vendor library may crash or hang this process; that is why
-it is one.
+it is one. It ends with the process that wants the answer: nobody else would end a driver call that hangs.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
+import select
+import signal
 import sys
 from typing import Any
 
@@ -16,6 +19,8 @@ import msgspec
 
 from hami_core.behaviour import ProbeReport
 from hami_core.errors import HamiError
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @attrs.frozen(kw_only=True)
@@ -29,10 +34,21 @@ class Answer:
 def main(argv: list[str]) -> int:
     """Answer on the file descriptor ``argv[0]`` with what the function ``argv[1]`` returns."""
     descriptor, target = int(argv[0]), argv[1]
+    _end_with_parent(descriptor)
     body = msgspec.json.encode(_answer(target))
     with os.fdopen(descriptor, "wb") as pipe:
         pipe.write(body)
     return 0
+
+
+def _end_with_parent(descriptor: int) -> None:
+    """Have the kernel end this process when the thread that started it is gone."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+    # It may have gone before: then nobody reads the pipe any more.
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    if any(events & select.POLLERR for _descriptor, events in poll.poll(0)):
+        sys.exit(1)
 
 
 def _answer(target: str) -> Answer:

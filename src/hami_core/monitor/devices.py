@@ -58,7 +58,7 @@ class DeviceWatch:
         for one in self._looks:
             try:
                 sight = one()
-            except HamiError as err:
+            except (HamiError, OSError) as err:  # no child can be started, say; the thread must go on
                 failed["any"] = str(err)
                 continue
             node = sight.machine.name
