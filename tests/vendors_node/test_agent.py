@@ -6,9 +6,11 @@ import asyncio
 import json
 import subprocess
 import sys
+import tempfile
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+import attrs
 import pytest
 from tests.kube.fake_api import until
 from tests.kube.loop import in_loop
@@ -31,7 +33,9 @@ def container(vendor: Vendor, name: str, memory_mib: int = SHARE_MIB, cards: int
 
 
 def node(vendor: Vendor, tmp_path: Path) -> AbstractAsyncContextManager[World]:
-    return world(tmp_path, vendor.machine, plugin=vendor.plugin, doubles=vendor.doubles, resource=vendor.count_resource)
+    # A socket's path holds 107 characters, and the name of a test with its vendor's resource is longer.
+    folder = Path(tempfile.mkdtemp(prefix="n", dir=tmp_path.parent))
+    return world(folder, vendor.machine, plugin=vendor.plugin, doubles=vendor.doubles, resource=vendor.count_resource)
 
 
 async def start(here: World, vendor: Vendor, name: str, *containers: Object) -> Object:
@@ -114,6 +118,7 @@ async def test_a_sick_card_is_withdrawn_and_comes_back_without_a_restart(
     async with node(vendor, tmp_path) as here:
         await here.start(health=HealthRules(recovery_s=0))
         uuid = vendor.file.report().devices[1].uuid
+        host = attrs.evolve(host, state=Path(here.environ["HAMI_FAKE_STATE"]))
         await asyncio.to_thread(host.control, "hami_fake_set_health", 1, 3)
         await here.agent.refresh()
         await until(lambda: sick(here) == {uuid}, patience_s=60)
