@@ -43,6 +43,21 @@ def test_the_node_that_a_machine_would_be_carries_its_cordons(hami: Hami) -> Non
     assert node["metadata"]["annotations"]["hami.io/device-cordon"] == FIRST
 
 
+def test_top_and_devices_show_which_cards_are_cordoned_and_which_are_sick(hami: Hami, environ: dict[str, str]) -> None:
+    hami("cordon", FIRST, *MACHINE)
+    for verb in (("devices",), ("top", "--once")):
+        first, second = (line for line in hami(*verb, *MACHINE).out.splitlines() if "GPU-" in line)
+        assert FIRST in first
+        assert "cordoned" in first
+        assert "cordoned" not in second
+    told = json.loads(hami("top", *MACHINE, "--once", "-o", "json").out)["devices"]
+    assert {each["uuid"]: each["cordoned"] for each in told} == {FIRST: True, SECOND: False}
+    environ["HAMI_FAKE_FAULTS"] = "nvmlDeviceGetMemoryInfo=15,nvmlDeviceGetMemoryInfo_v2=15"
+    for verb in (("devices",), ("top", "--once")):
+        (first,) = (line for line in hami(*verb, *MACHINE).out.splitlines() if FIRST in line)
+        assert "GPU is lost, cordoned" in first
+
+
 def test_a_card_that_is_not_there_is_refused_with_those_that_are(hami: Hami) -> None:
     outcome = hami("cordon", "GPU-nope", *MACHINE)
     assert outcome.code == 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hami_core.cli.options import machine_of, simulate_option
-from hami_core.cli.output import emit, format_option, plain, short_uuid, table
+from hami_core.cli.output import emit, format_option, health, plain, short_uuid, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ def _tables(sight: Sight, console: Console) -> list[RenderableType]:
                 "unknown" if probed.memory_mib is None else str(probed.memory_mib),
                 str(probed.core_units),
                 plain(probed.numa),
-                _health(card, sight),
+                health(probed, cordoned=probed.uuid in sight.cordoned),
                 plain(_links(card, sight)),
             )
         shown.append(made)
@@ -99,13 +99,6 @@ def _tables(sight: Sight, console: Console) -> list[RenderableType]:
         shown.append(f"no devices on {plain(sight.machine.name)}")
     shown.extend(f"[dim]{plain(name)}: {plain(note)}[/dim]" for name, note in sorted(sight.missing.items()))
     return shown
-
-
-def _health(card: Card, sight: Sight) -> str:
-    probed = card.probed
-    if not probed.healthy:
-        return f"[red]{plain(probed.health_note or 'unhealthy')}[/red]"
-    return "[yellow]cordoned[/yellow]" if probed.uuid in sight.cordoned else "ok"
 
 
 def _links(card: Card, sight: Sight) -> str:

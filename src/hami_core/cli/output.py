@@ -12,6 +12,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from hami_core.behaviour import ProbedDevice
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 WIDE = 120
@@ -50,6 +52,13 @@ def stdout() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, emoji=False, soft_wrap=False)
+
+
+def health(probed: ProbedDevice, *, cordoned: bool) -> str:
+    """A card's health as a table's cell: what its driver complains of, and an operator's cordon."""
+    words = [] if probed.healthy else [f"[red]{plain(probed.health_note or 'unhealthy')}[/red]"]
+    words += ["[yellow]cordoned[/yellow]"] if cordoned else []
+    return ", ".join(words) or "ok"
 
 
 def table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()) -> Any:

@@ -115,7 +115,7 @@ def _cards(nodes: Sequence[ClusterNode], console: Console) -> RenderableType:
     for node in nodes:
         for place, card in enumerate(node.cards):
             use, device = card.use, card.use.device
-            health = "cordoned" if use.cordoned else "ok" if device.healthy else "[red]unhealthy[/]"
+            health = "[yellow]cordoned[/]" if use.cordoned else "ok" if device.healthy else "[red]unhealthy[/]"
             made.add_row(
                 plain(node.name) if place == 0 else "",
                 str(device.index),

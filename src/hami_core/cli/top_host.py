@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hami_core.cli.output import bar, plain, short_uuid, table
+from hami_core.cli.output import bar, health, plain, short_uuid, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,7 @@ def _device(device: HostDevice) -> dict[str, Any]:
         "memory_used_mib": probed.memory_used_mib,
         "busy_percent": probed.core_busy_percent,
         "healthy": probed.healthy,
+        "cordoned": device.cordoned,
     }
 
 
@@ -83,7 +84,7 @@ def tables(picture: Picture, console: Console) -> Sequence[RenderableType]:
             bar(None if used is None or not whole else used / whole),
             "?" if busy is None else str(busy),
             bar(None if busy is None else busy / 100),
-            "ok" if probed.healthy else f"[red]{plain(probed.health_note or 'unhealthy')}[/red]",
+            health(probed, cordoned=each.cordoned),
         )
     shares = table("SHARE", "COMMAND", "DEVICE", "MEMORY MIB", "", "CORES %", "WAITED S", "REFUSED", "STATE",
                    right=("MEMORY MIB", "CORES %", "WAITED S", "REFUSED"), fold=("COMMAND", "STATE"))  # fmt: skip

@@ -15,10 +15,11 @@ PERIOD_S = 5.0
 
 @attrs.frozen(kw_only=True)
 class HostDevice:
-    """A device and the machine it is in."""
+    """A device and the machine it is in; whether an operator took it out of service there."""
 
     node: str
     card: Card
+    cordoned: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +46,7 @@ class DeviceWatch:
         self._looks = looks
         self._period_s = period_s
         self._known: dict[tuple[str, str], tuple[Card, ...]] = {}
+        self._cordoned: dict[str, frozenset[str]] = {}
         self._ended = threading.Event()
         self._now = Devices()
 
@@ -62,11 +64,16 @@ class DeviceWatch:
                 failed["any"] = str(err)
                 continue
             node = sight.machine.name
+            self._cordoned[node] = sight.cordoned
             answered = {card.vendor for card in sight.cards} | {vendor for at, vendor in self._known if at == node}
             for vendor in sorted(answered - set(sight.failed)):
                 self._known[node, vendor] = sight.of(vendor)
             failed.update(sight.failed)
-        devices = [HostDevice(node=node, card=card) for (node, _), cards in self._known.items() for card in cards]
+        devices = [
+            HostDevice(node=node, card=card, cordoned=card.probed.uuid in self._cordoned[node])
+            for (node, _), cards in self._known.items()
+            for card in cards
+        ]
         devices.sort(key=lambda each: (each.node, each.card.vendor, each.card.device.index, each.card.device.uuid))
         vendors = sorted({vendor for _node, vendor in self._known} | set(failed))
         self._now = Devices(devices=tuple(devices), failed=failed, vendors=tuple(vendors))
