@@ -35,11 +35,11 @@ def page() -> str:
     lines = [_HEAD]
     for group, checks in groupby(CHECKS, key=lambda check: check.group):
         lines.append(f"## {group.capitalize()}\n\n")
-        lines.append(f"| Rule | {' | '.join(vendors)} | Why |\n")
-        lines.append(f"|---|{'---|' * len(vendors)}---|\n")
+        lines.append(f"| Rule, and why | {' | '.join(vendors)} |\n")
+        lines.append(f"|---|{'---|' * len(vendors)}\n")
         for check in checks:
             marks = " | ".join("kept" if subject.offers(check.needs) else "-" for subject in vendors.values())
-            lines.append(f"| {check.title} | {marks} | {check.why} |\n")
+            lines.append(f"| **{check.title}**: {check.why} | {marks} |\n")
         lines.append("\n")
     machines = ", ".join(
         f"{name} on `{subject.machine.name}`" for name, subject in vendors.items() if subject.machine is not None

@@ -38,7 +38,7 @@ CANNOT = {
 
 WEBHOOK = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}
 
-STANDS_FOR = {"NAME": "hami-webhook", "your-values.yaml": "/dev/null"}
+STANDS_FOR = {"NAME": "hami-webhook", "NODE": "n1", "your-values.yaml": "/dev/null"}
 """Words that the reader replaces."""
 
 MAY_COMPLAIN = {"hami doctor": 1}

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 from docs.generate import chart, commands, configuration, environment, hooks, keys, metrics, reasons
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, blocks
 
 from hami_core import hookspecs
 
@@ -120,3 +120,8 @@ def test_no_text_is_of_a_setting_or_variable_that_is_gone() -> None:
     assert [name for name in configuration._SAYS if f"| `{name}` |" not in page] == []
     ours = {name for name in (*environment._PEOPLE, *environment._SIMULATED) if "<" not in name}
     assert ours - set(environment.variables()) == set()
+
+
+def test_the_drawing_of_a_pods_life_has_every_hook_in_its_order() -> None:
+    drawing = next(block.text for block in blocks("text") if block.place.startswith("docs/architecture.md"))
+    assert re.findall(r"hami_\w+", drawing) == list(hooks.hooks())
