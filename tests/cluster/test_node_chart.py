@@ -14,6 +14,7 @@ from tests.cluster.install import NAMESPACE, render
 
 from hami_core.cli.monitor import monitor
 from hami_core.cli.node_agent import node_agent
+from hami_core.registry import load_registry
 
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "of-agent"}}
 ROLES = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
@@ -45,6 +46,42 @@ def test_the_nodes_pods_are_root_without_roots_powers(helm: Path, name: str, add
     assert security["capabilities"]["drop"] == ["ALL"]
     assert security["capabilities"].get("add", []) == added
     assert "hostNetwork" not in pod
+
+
+def test_only_an_agent_that_may_cut_cards_has_the_driver_administrators_power(helm: Path) -> None:
+    plain = _container(_daemon(helm, "hami-node-agent"))
+    cutting = _container(_daemon(helm, "hami-node-agent", {"devicePlugin": {"migAdministration": True}}))
+    monitor = _container(_daemon(helm, "hami-monitor", {"devicePlugin": {"migAdministration": True}}))
+
+    assert cutting["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["SYS_ADMIN"]}
+    assert cutting["securityContext"]["readOnlyRootFilesystem"] is True
+    more = [entry for entry in cutting["env"] if entry not in plain["env"]]
+    assert more == [{"name": "NVIDIA_MIG_CONFIG_DEVICES", "value": "all"}]
+    assert monitor["securityContext"]["capabilities"]["add"] == ["SYS_PTRACE"]
+
+
+def _vendors(helm: Path, values: dict[str, Any]) -> set[str]:
+    arguments = _container(_daemon(helm, "hami-node-agent", values))["args"]
+    return {each.removeprefix("--vendor=") for each in arguments if each.startswith("--vendor=")}
+
+
+def test_the_agents_serve_the_enabled_vendors_but_those_that_have_plugins_of_their_own(helm: Path) -> None:
+    without = {"devices": {"hygon": {"enabled": False}}}
+    assert _vendors(helm, {}) == {"nvidia", "mlu", "dcu", "ascend", "iluvatar", "mthreads"}
+    assert _vendors(helm, {}) <= set(load_registry().vendors)
+    assert _vendors(helm, without) == {"nvidia", "mlu", "ascend", "iluvatar", "mthreads"}
+    assert _vendors(helm, {**without, "devicePlugin": {"vendors": ["nvidia", "hygon"]}}) == {"nvidia"}
+
+
+def test_only_agents_that_evict_may_evict(helm: Path) -> None:
+    def rules(values: dict[str, Any]) -> list[Object]:
+        wanted = ("ClusterRole", "hami-node-agent")
+        (role,) = (item for item in render(helm, values) if (item["kind"], item["metadata"]["name"]) == wanted)
+        found: list[Object] = role["rules"]
+        return found
+
+    more = [rule for rule in rules({"devicePlugin": {"evictAfter": "10m"}}) if rule not in rules({})]
+    assert more == [{"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]}]
 
 
 def test_only_the_monitor_sees_the_nodes_processes_and_only_the_agent_has_a_token(helm: Path) -> None:

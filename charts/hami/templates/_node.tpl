@@ -51,16 +51,40 @@ capabilities:
 {{- splitList ":" .Values.devicePlugin.monitor.metricsBindAddress | last -}}
 {{- end -}}
 
+{{- /* The vendors that the agents serve, by their names in the device configuration, as arguments: the plugins' own names. */ -}}
+{{- define "hami.servedVendors" -}}
+{{- $served := list -}}
+{{- range $section, $vendor := dict "nvidia" "nvidia" "cambricon" "mlu" "hygon" "dcu" "ascend" "ascend" "iluvatar" "iluvatar" "mthreads" "mthreads" -}}
+{{- $wanted := or (not $.Values.devicePlugin.vendors) (has $section $.Values.devicePlugin.vendors) -}}
+{{- if and $wanted (index $.Values.devices $section).enabled -}}
+{{- $served = append $served (printf "- --vendor=%s" $vendor) -}}
+{{- end -}}
+{{- end -}}
+{{- /* Without any --vendor the agents would serve every one. */ -}}
+{{- if not $served -}}{{- fail "devicePlugin.vendors: name a vendor that devices enables, or set devicePlugin.enabled=false" -}}{{- end -}}
+{{- join "\n" $served -}}
+{{- end -}}
+
+{{- /* What the node agent's container may do: nothing of root's power, or what NVIDIA's driver asks for to cut cards. */ -}}
+{{- define "hami.nodeAgentSecurity" -}}
+{{- if .Values.devicePlugin.migAdministration -}}
+# Kubernetes counts SYS_ADMIN as privilege escalation.
+allowPrivilegeEscalation: true
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+  add: [SYS_ADMIN]
+{{- else -}}
+{{- include "hami.containerSecurity" . -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* What the node agent is started with, as a YAML list. */ -}}
 {{- define "hami.nodeAgentArgs" -}}
 {{- $v := .Values.devicePlugin -}}
 - --device-config-file=/config/device-config.yaml
 - --node-config-file=/node-config/config.json
-{{- range $section, $vendor := dict "nvidia" "nvidia" "cambricon" "mlu" "hygon" "dcu" "ascend" "ascend" "iluvatar" "iluvatar" "mthreads" "mthreads" }}
-{{- if (index $.Values.devices $section).enabled }}
-- --vendor={{ $vendor }}
-{{- end }}
-{{- end }}
+{{ include "hami.servedVendors" . | trim }}
 - --binding={{ $v.binding }}
 {{- if $v.isolateWholeDevices }}
 - --isolate-whole-devices
