@@ -22,7 +22,7 @@ from tests.cluster.install import SCHEDULER, install
 from tests.cluster.world import LATE, add_node, gpu
 from tests.docs.pages import ROOT, Line, blocks, lines
 
-PAGES = ("install", "upgrade-from-hami", "scheduler", "node-agent", "monitoring", "troubleshooting")
+PAGES = ("quick-start", "install", "upgrade-from-hami", "scheduler", "node-agent", "monitoring", "troubleshooting")
 PROGRAMS = ("helm", "kubectl", "hami")
 COMMAND_TIMEOUT_S = 120
 
@@ -64,22 +64,32 @@ class Terminal:
 
     def type(self, line: Line) -> str:
         """Run it; its output."""
-        words = [STANDS_FOR.get(word, word) for word in line.text.split(" ")]
-        environ = {"PATH": self.path, "HOME": str(self.home)}
-        done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", " ".join(words)],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=environ,
-            timeout=COMMAND_TIMEOUT_S,
-        )
+        done = self._run(" ".join(STANDS_FOR.get(word, word) for word in line.text.split(" ")))
         allowed = {0, *(code for beginning, code in MAY_COMPLAIN.items() if line.text.startswith(beginning))}
         said = f"{line.place}: {line.text}\n{done.stdout}{done.stderr}"
         assert done.returncode in allowed, f"exit code {done.returncode} of {said}"
         assert "Traceback" not in done.stderr, said
         return done.stdout
+
+    def tidy(self) -> None:
+        """Take away what pages leave behind for their readers."""
+        for command in (
+            "helm uninstall hami shares --namespace hami-system --ignore-not-found",
+            "kubectl delete pod default-use --ignore-not-found --force",
+        ):
+            done = self._run(command)
+            assert done.returncode == 0, done.stderr
+
+    def _run(self, command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={"PATH": self.path, "HOME": str(self.home)},
+            timeout=COMMAND_TIMEOUT_S,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +117,8 @@ def _nothing(_plane: ControlPlane) -> None:
 
 
 def _node(plane: ControlPlane) -> None:
-    """The node of the pages, with the card that they name."""
-    register = json.dumps([{**gpu(0), "id": "GPU-03f2"}])
+    """The node of the pages, with the card that they name and one more."""
+    register = json.dumps([{**gpu(0, 46068), "id": "GPU-03f2"}, gpu(1, 46068)])
     add_node(plane.api, {"metadata": {"name": "n1", "annotations": {"hami.io/node-nvidia-register": register, **LATE}}})
 
 
@@ -123,6 +133,7 @@ def _hami(plane: ControlPlane) -> None:
 
 
 BEFORE: dict[str, Callable[[ControlPlane], None]] = {
+    "quick-start": _node,
     "install": _node,
     "upgrade-from-hami": _hami,
     "node-agent": _node,
@@ -160,9 +171,11 @@ def test_what_a_page_tells_an_administrator_to_type_works(
                 if line.text.startswith(beginning):
                     happens(plane, helm)
     finally:
+        terminal.tidy()
         for name in set(plane.services) & {"kube-scheduler", "hami-scheduler"}:
             plane.services.pop(name).stop()
         plane.api.delete({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}})
+        plane.api.delete({**WEBHOOK, "metadata": {"name": SCHEDULER}})  # ours by now, which helm leaves alone
 
 
 @pytest.mark.parametrize("beginning", [*CANNOT, *AFTER, *MAY_COMPLAIN])
