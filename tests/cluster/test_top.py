@@ -31,8 +31,7 @@ def test_a_bound_pod_is_shown_with_its_card_and_an_unknown_use_with_its_reason(w
     watcher["spec"]["containers"][0]["command"] = ["hami", "monitor"]
     watcher["spec"]["nodeName"] = "watched"
     running = world.api.create(watcher)
-    running["status"] = {"phase": "Running"}
-    world.api.replace_status(running)
+    world.api.patch(running, {"status": {"phase": "Running"}}, subresource="/status")
 
     shown = _top(world, "--node=watched", "--node=unwatched")
 
