@@ -32,7 +32,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             raise PluginError(f"{page.file.src_uri}: {match['target']} leads to {path}, which does not exist")
         text = match["text"].strip("`")
         # A file has the same address below "blob" and "tree" on the usual hosts; folders need the latter.
-        return f"[`{text}`]({config.repo_url}/tree/main/{path})" if config.repo_url else f"{match['text']} (`{path}`)"
+        if config.repo_url:
+            return f"[`{text}`]({config.repo_url}/tree/main/{path})"
+        return f"`{path}`" if text == path else f"{match['text']} (`{path}`)"
 
     return _outside_code(markdown, replaced)
 
