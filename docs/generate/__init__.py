@@ -15,6 +15,7 @@ from docs.generate import (
     conformance,
     devices,
     environment,
+    events,
     hooks,
     keys,
     metrics,
@@ -38,5 +39,6 @@ def pages() -> Mapping[Path, str]:
         DOCS / "reference" / "commands.md": commands.page(),
         DOCS / "reference" / "configuration.md": configuration.page(),
         DOCS / "reference" / "environment.md": environment.page(),
+        DOCS / "reference" / "events.md": events.page(),
         **{DOCS / "hooks" / name: text for name, text in hooks.pages().items()},
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 import pytest
-from docs.generate import chart, commands, configuration, environment, hooks, keys, metrics, reasons
+from docs.generate import chart, commands, configuration, environment, events, hooks, keys, metrics, reasons
 from tests.docs.pages import ROOT, blocks
 
 from hami_core import hookspecs
@@ -78,8 +78,9 @@ def test_a_hook_without_an_example_or_a_changelog_is_an_error(monkeypatch: pytes
     [
         (environment, "variables", environment.page),
         (keys, "_in_sources", keys.page),
+        (events, "reasons", events.page),
     ],
-    ids=["variable", "annotation"],
+    ids=["variable", "annotation", "event"],
 )
 def test_a_name_in_the_sources_without_a_text_is_an_error(
     tables: Any, name: str, page: Any, monkeypatch: pytest.MonkeyPatch
@@ -118,6 +119,7 @@ def test_every_metric_in_the_sources_is_on_the_page() -> None:
 def test_no_text_is_of_a_setting_or_variable_that_is_gone() -> None:
     page = configuration.page()
     assert [name for name in configuration._SAYS if f"| `{name}` |" not in page] == []
+    assert {*events._PODS, *events._NODES} - set(events.reasons()) == set()
     ours = {name for name in (*environment._PEOPLE, *environment._SIMULATED) if "<" not in name}
     assert ours - set(environment.variables()) == set()
 
