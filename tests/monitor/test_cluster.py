@@ -120,6 +120,20 @@ async def test_people_read_that_a_use_is_unknown_and_why() -> None:
 
 
 @in_loop
+async def test_a_pod_that_uses_a_device_past_the_library_is_marked() -> None:
+    async with fake_api() as (fake, api):
+        await fill(fake)
+        answer_with(
+            fake,
+            one='hami_isolation_bypass_bytes{node="a",namespace="team",pod="train"} 5\n'
+            'hami_isolation_active{node="a",namespace="team",pod="train",container="main"} 1\n',
+        )
+        view = await look_at_cluster(api)
+    assert {share.pod: share.bypassed for share in view.shares} == {"infer": False, "train": True}
+    assert "bypassed" in printed(view)
+
+
+@in_loop
 async def test_a_monitor_that_fails_or_talks_nonsense_costs_its_own_node_its_numbers(tmp_path: Path) -> None:
     async with fake_api() as (fake, api):
         await fill(fake)

@@ -77,6 +77,7 @@ def _share(share: ClusterShare) -> dict[str, Any]:
         "core_ratio": share.core_ratio,
         "busy_ratio": share.busy_ratio,
         "isolated": share.isolated,
+        "bypassed": share.bypassed,
     }
 
 
@@ -144,9 +145,15 @@ def _shares(shares: Sequence[ClusterShare], console: Console) -> RenderableType:
             f"{_mib(share.memory_used_bytes)}/{limit}",
             bar(_part(share.memory_used_bytes, limit)),
             f"{_percent(share.busy_ratio)}/{_percent(share.core_ratio or 1)}",
-            {None: "?", True: "on", False: "[dim]no process[/]"}[share.isolated],
+            _isolation(share),
         )
     return _done(made)
+
+
+def _isolation(share: ClusterShare) -> str:
+    if share.bypassed:
+        return "[red]bypassed[/]"
+    return {None: "?", True: "on", False: "[dim]no process[/]"}[share.isolated]
 
 
 def _done(made: Any) -> RenderableType:

@@ -48,6 +48,7 @@ class ClusterShare:
     memory_used_bytes: int | None = None
     busy_ratio: float | None = None
     isolated: bool | None = None
+    bypassed: bool = False  # a process of the pod is known to use a device past the library
 
 
 @attrs.frozen(kw_only=True)
@@ -142,4 +143,5 @@ def _shares(cache: Cache, measured: Mapping[str, Measured], named: Collection[st
                         memory_used_bytes=None if numbers is None else numbers.memory_used_bytes,
                         busy_ratio=None if numbers is None else numbers.busy_ratio,
                         isolated=told.isolated.get((pod.namespace, pod.name, container.name)),
+                        bypassed=(pod.namespace, pod.name) in told.bypassed,
                     )

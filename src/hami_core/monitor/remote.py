@@ -34,6 +34,7 @@ _CARD_METRICS = {
 }
 _SHARE_METRICS = {"hami_share_memory_used_bytes": "memory_used_bytes", "hami_share_utilization_ratio": "busy_ratio"}
 _ISOLATED = "hami_isolation_active"
+_BYPASS = "hami_isolation_bypass_bytes"
 
 
 @attrs.frozen(kw_only=True)
@@ -57,12 +58,14 @@ class ShareNumbers:
 class Measured:
     """One node's numbers: of cards by UUID, of shares by namespace, pod, container and UUID.
 
-    `isolated` is by namespace, pod and container. `silent` says why there are none.
+    `isolated` is by namespace, pod and container; `bypassed` are namespace and name of pods that use a device past the
+    library. `silent` says why there are none.
     """
 
     cards: Mapping[str, CardNumbers] = attrs.field(factory=dict, hash=False)
     shares: Mapping[tuple[str, str, str, str], ShareNumbers] = attrs.field(factory=dict, hash=False)
     isolated: Mapping[tuple[str, str, str], bool] = attrs.field(factory=dict, hash=False)
+    bypassed: frozenset[tuple[str, str]] = frozenset()
     silent: str = ""
 
 
@@ -125,6 +128,7 @@ def read_metrics(text: str) -> Measured:
     cards: dict[str, dict[str, float]] = {}
     shares: dict[tuple[str, str, str, str], dict[str, float]] = {}
     isolated: dict[tuple[str, str, str], bool] = {}
+    bypassed: set[tuple[str, str]] = set()
     for sample in _samples(text):
         labels = sample.labels
         uuid = labels.get("device_uuid", "")
@@ -136,10 +140,13 @@ def read_metrics(text: str) -> Measured:
         elif sample.name == _ISOLATED:
             # A container of several families has one sample for each of them under one name: all must be held.
             isolated[owner] = isolated.get(owner, True) and sample.value == 1
+        elif sample.name == _BYPASS and sample.value > 0:
+            bypassed.add(owner[:2])
     return Measured(
         cards={uuid: CardNumbers(**_whole(found)) for uuid, found in cards.items()},
         shares={place: ShareNumbers(**_whole(found)) for place, found in shares.items()},
         isolated=isolated,
+        bypassed=frozenset(bypassed),
     )
 
 
