@@ -73,8 +73,8 @@ _HEAD = """# Configuration
 setting, a wrong type and a value out of range are errors with the line and, where a name is close, that name. A running
 scheduler reads a changed file by itself and keeps the old one if the new one is wrong.
 
-What is set on the command line instead is on [Commands](commands.md); the chart's values are described in
-[`values.yaml`](../../charts/hami/values.yaml).
+What is set on the command line instead is on [Commands](commands.md); the chart's values on
+[Chart values](chart.md).
 """
 
 
