@@ -19,6 +19,7 @@ from hami_core.model import (
     DeviceShare,
     DeviceUse,
     Partition,
+    PartitionPlacement,
     PartitionProfile,
     Placement,
     PodRequest,
@@ -43,6 +44,7 @@ class ProbedDevice:
     """A card as its driver reports it, before scaling. `None` means the driver would not say.
 
     `process_memory_mib` is by pid, as this host's driver numbers processes; one whose use it hides is left out.
+    `partitions` are the places where hardware partitions lie now, whoever made them.
     """
 
     uuid: str
@@ -59,6 +61,7 @@ class ProbedDevice:
     health_note: str = ""
     mode: str = "hami-core"
     profiles: tuple[PartitionProfile, ...] = ()
+    partitions: tuple[PartitionPlacement, ...] = ()
     links: tuple[Link, ...] = ()
     custom: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
 

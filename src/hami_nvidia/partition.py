@@ -16,6 +16,7 @@ import pynvml as nvml
 
 from hami_core.behaviour import MadeInstance, PartitionAnswer, PartitionOrder, WantedInstance
 from hami_core.errors import HamiError
+from hami_nvidia.instances import instances, placement_of
 
 _NO_INSTANCE = (nvml.NVML_ERROR_NOT_FOUND, nvml.NVML_ERROR_INVALID_ARGUMENT)
 
@@ -64,9 +65,8 @@ def _make_one(wanted: WantedInstance, taken: frozenset[str]) -> tuple[MadeInstan
     card = nvml.nvmlDeviceGetHandleByUUID(wanted.device_uuid)
     profile = _profile_id(card, wanted)
     place = wanted.partition.placement
-    for instance in _instances(card, profile):
-        info = nvml.nvmlGpuInstanceGetInfo(instance)
-        if (info.placement.start, info.placement.size) == (place.start, place.size):
+    for instance in instances(card, profile):
+        if placement_of(instance) == place:
             made = _named(card, wanted, instance)
             if made.uuid in taken:
                 raise CannotPartition(f"MIG instance {made.uuid} is another container's")
@@ -121,11 +121,10 @@ def _drop(made: MadeInstance) -> bool:
     try:
         card = nvml.nvmlDeviceGetHandleByUUID(made.device_uuid)
         instance = nvml.nvmlDeviceGetGpuInstanceById(card, made.gpu_instance)
-        info = nvml.nvmlGpuInstanceGetInfo(instance)
+        place = placement_of(instance)
     except nvml.NVMLError as err:
         return err.value in _NO_INSTANCE
-    place = made.partition.placement
-    if (info.placement.start, info.placement.size) != (place.start, place.size):
+    if place != made.partition.placement:
         return True
     for handle in _mig_devices(card):
         number = nvml.nvmlDeviceGetGpuInstanceId(handle)
@@ -155,13 +154,6 @@ def _profile_id(card: Any, wanted: WantedInstance) -> int:
             if name.removeprefix("MIG ") == wanted.partition.profile:
                 return int(info.id)
     raise CannotPartition(f"{wanted.device_uuid} offers no MIG profile {wanted.partition.profile}")
-
-
-def _instances(card: Any, profile: int) -> list[Any]:
-    rows = (nvml.c_nvmlGpuInstance_t * nvml.NVML_GPU_INSTANCE_PROFILE_COUNT)()
-    count = ctypes.c_uint()
-    nvml.nvmlDeviceGetGpuInstances(card, profile, rows, ctypes.byref(count))
-    return list(rows[: count.value])
 
 
 def _mig_devices(card: Any) -> Iterator[Any]:

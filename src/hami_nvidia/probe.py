@@ -18,6 +18,7 @@ from hami_core.errors import ProbeFailed
 from hami_core.model import PartitionPlacement, PartitionProfile
 from hami_core.pci import SYSFS, bus_id, numa_node, only_node
 from hami_core.units import MIB
+from hami_nvidia.instances import instances, placement_of
 
 VENDOR = "nvidia"
 MIG_SLICES = 7  # compute slices of a card in MIG mode, on every card that has it
@@ -100,6 +101,7 @@ def _device(handle: Any, *, index: int, uuid: str, peers: dict[str, Any], sysfs:
         health_note=note,
         mode="mig" if mig_on else "hami-core",
         profiles=_profiles(handle) if mig_on else (),
+        partitions=_partitions(handle) if mig_on else (),
         links=_links(handle, uuid, peers),
         custom={} if bus is None else {"pci_bus_id": bus},
     )
@@ -158,6 +160,17 @@ def _profiles(handle: Any) -> tuple[PartitionProfile, ...]:
     """The MIG profiles that the card offers, by name."""
     found = (_profile(handle, number) for number in range(nvml.NVML_GPU_INSTANCE_PROFILE_COUNT))
     return tuple(sorted((profile for profile in found if profile is not None), key=lambda profile: profile.name))
+
+
+def _partitions(handle: Any) -> tuple[PartitionPlacement, ...]:
+    """Where GPU instances lie, of whatever profile."""
+    infos = (
+        _ask(nvml.nvmlDeviceGetGpuInstanceProfileInfoV, handle, number)
+        for number in range(nvml.NVML_GPU_INSTANCE_PROFILE_COUNT)
+    )
+    found = [instance for info in infos if info is not None for instance in _ask(instances, handle, info.id) or ()]
+    places = {place for instance in found if (place := _ask(placement_of, instance)) is not None}
+    return tuple(sorted(places, key=lambda place: (place.start, place.size)))
 
 
 def _profile(handle: Any, number: int) -> PartitionProfile | None:

@@ -14,11 +14,15 @@ import grpc
 import pytest
 from tests.kube.loop import in_loop
 
+from hami_core.fit import Fleet
+from hami_core.inventory import read_inventory
+from hami_core.objects import read_node, read_pod
 from hami_core.packaged import packaged
+from hami_core.requests import pod_request
 from hami_core.testing.kubelet import Admitted
 from hami_core.wire.partitions import PARTITIONS, MadePartition, decode_partitions
 
-from .world import GPU, World, container, pod_at, world
+from .world import GPU, NODE, World, container, pod_at, world
 
 INSTANCES = """
 import json, pynvml as n
@@ -33,6 +37,20 @@ for index in range(n.nvmlDeviceGetCount()):
             continue
         found.append([n.nvmlDeviceGetUUID(handle), n.nvmlDeviceGetMemoryInfo(handle).total >> 20])
 print(json.dumps(found))
+"""
+SOMEBODY = """
+import ctypes, sys, pynvml as n
+n.nvmlInit()
+card = n.nvmlDeviceGetHandleByIndex(0)
+profile = n.nvmlDeviceGetGpuInstanceProfileInfoV(card, n.NVML_GPU_INSTANCE_PROFILE_1_SLICE).id
+if sys.argv[1] == "makes":
+    place = n.c_nvmlGpuInstancePlacement_t(5, 1)
+    n.nvmlDeviceCreateGpuInstanceWithPlacement(card, profile, ctypes.byref(place))
+else:
+    rows, count = (n.c_nvmlGpuInstance_t * 7)(), ctypes.c_uint()
+    n.nvmlDeviceGetGpuInstances(card, profile, rows, ctypes.byref(count))
+    assert count.value == 1
+    n.nvmlGpuInstanceDestroy(rows[0])
 """
 HOLD = """
 import ctypes, sys
@@ -173,3 +191,64 @@ async def test_a_driver_that_makes_nothing_refuses_the_start_for_now(tmp_path: P
         assert not list(here.settings.paths.cdi.glob("*.json"))
         del here.environ["HAMI_FAKE_FAULTS"]
         assert instances(here) == before
+
+
+def places(here: World) -> dict[str, list[int]]:
+    """Where instances of each profile may begin, as the scheduler is told."""
+    (device,) = read_inventory(read_node(here.cluster.item(NODE)), here.registry).devices
+    return {profile.name: [place.start for place in profile.placements] for profile in device.profiles}
+
+
+@in_loop
+async def test_places_of_instances_that_others_made_are_not_registered_and_ours_are(tmp_path: Path) -> None:
+    async with a_cut_card(tmp_path) as here:
+        await here.start()
+        told = places(here)
+        assert told["3g.20gb"] == [4]
+        assert told["7g.40gb"] == []
+        assert min(told["1g.5gb"]) == 4
+        admitted = await started(here, "a")
+        await here.agent.refresh()
+        assert places(here) == told, "an instance of our own is told by its pod"
+        await here.kill()
+        await here.start()
+        assert places(here) == told, "and is known by its record"
+        await here.kubelet.pre_start(admitted)
+        await here.remove("a")
+        await here.agent.clean()
+        await here.agent.refresh()
+        assert places(here) == told
+
+
+@in_loop
+async def test_a_pod_that_fits_only_where_others_have_an_instance_does_not_fit(tmp_path: Path) -> None:
+    async with a_cut_card(tmp_path) as here:
+        await here.start()
+        node = read_inventory(read_node(here.cluster.item(NODE)), here.registry)
+        fleet = Fleet(here.registry)
+        fleet.upsert_node(node.node, node.devices)
+
+        def fits(memory_mib: int) -> bool:
+            pod = {"metadata": {"name": "a"}, "spec": {"containers": [container("main", memory_mib)]}}
+            return fleet.decide(pod_request(read_pod(pod), here.registry)).best is not None
+
+        assert fits(19000)
+        assert not fits(30000)
+
+
+@in_loop
+async def test_places_go_and_come_back_with_instances_that_others_make_and_remove(tmp_path: Path) -> None:
+    async with a_cut_card(tmp_path) as here:
+        await here.start()
+        told = places(here)
+
+        async def somebody(does: str) -> None:
+            command = [sys.executable, "-c", SOMEBODY, does]
+            await asyncio.to_thread(subprocess.run, command, env=here.environ, check=True, timeout=60)
+            await here.agent.refresh()
+
+        await somebody("makes")
+        assert places(here)["1g.5gb"] == [start for start in told["1g.5gb"] if start != 5]
+        assert places(here)["3g.20gb"] == []
+        await somebody("removes")
+        assert places(here) == told

@@ -68,8 +68,16 @@ class NodeAgent:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sharing = NodeSharing(settings)
-        self.discovery = Discovery(registry, settings, sharing=self.sharing, environ=environ, clock=clock)
         self.furnisher = Furnisher(registry, settings, self.sharing)
+        partitions = Partitions(registry, environ=environ)
+        self.discovery = Discovery(
+            registry,
+            settings,
+            sharing=self.sharing,
+            environ=environ,
+            ours=lambda: partitions.ours(self.furnisher.files.records()),
+            clock=clock,
+        )
         self.servers: dict[str, PluginServer] = {}
         self._environ = environ
         self._api = api
@@ -84,7 +92,7 @@ class NodeAgent:
             settings=settings,
             discovery=self.discovery,
             furnisher=self.furnisher,
-            partitions=Partitions(registry, environ=environ),
+            partitions=partitions,
         )
         self._registration = Registration(api, settings.node, registry, late=settings.binding is BindingMode.LATE)
         self._telling = Telling(api, self._events, settings.node, taint=settings.taint)

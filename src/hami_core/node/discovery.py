@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from hami_core.behaviour import ProbeReport
 from hami_core.errors import ProbeFailed
 from hami_core.local.sight import cards_of
 from hami_core.node.health import GOOD, VANISHED, Condition, Health, Kind, Sighting, overdue
@@ -17,10 +18,10 @@ from hami_core.node.sharing import NodeSharing
 from hami_core.probing import probe_vendor
 
 if TYPE_CHECKING:
-    from hami_core.behaviour import ProbeReport
     from hami_core.family import Family, Sharing
     from hami_core.local.sight import Card
-    from hami_core.model import Device
+    from hami_core.model import Device, PartitionPlacement, PartitionProfile
+    from hami_core.node.partitioning import Place
     from hami_core.node.settings import NodeSettings
     from hami_core.registry import Registry
 
@@ -44,6 +45,7 @@ class Discovery:
         settings: the health rules.
         sharing: how cards are split and scaled, and which are left out; None: as the settings say alone.
         environ: of the probes' children (a simulated machine's, say); None means this process's.
+        ours: where hardware partitions of our containers lie; places of all others are left out of profiles.
         clock: seconds, monotonic.
     """
 
@@ -54,6 +56,7 @@ class Discovery:
         *,
         sharing: NodeSharing | None = None,
         environ: Mapping[str, str] | None = None,
+        ours: Callable[[], frozenset[Place]] = frozenset,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.health: dict[str, Health] = {}
@@ -63,7 +66,9 @@ class Discovery:
         self._only = frozenset(settings.vendors)
         self._sharing = NodeSharing(settings) if sharing is None else sharing
         self._environ = environ
+        self._ours = ours
         self._clock = clock
+        self._others: dict[str, tuple[PartitionPlacement, ...]] = {}
         self._cards: dict[str, dict[str, Card]] = {}
 
     @property
@@ -89,7 +94,13 @@ class Discovery:
 
     async def look(self) -> tuple[Change, ...]:
         """Probe every vendor once; returns whose health changed."""
+        before = self._ours()
         reports = await asyncio.gather(*(asyncio.to_thread(self._probe, vendor) for vendor in self.vendors))
+        # The probe may have come before or after what was made or removed meanwhile: both are ours.
+        ours = before | self._ours()
+        for report in reports:
+            if isinstance(report, ProbeReport):
+                self._others.update(_of_others(report, ours))
         changes: list[Change] = []
         for vendor, report in zip(self.vendors, reports, strict=True):
             changes += self._take(vendor, report)
@@ -165,9 +176,32 @@ class Discovery:
             memory_mib=memory_mib if partitioned else int(memory_mib * sharing.memory_scaling),
             core_units=device.core_units if partitioned else int(device.core_units * sharing.core_scaling),
             slots=sharing.split_count,
-            profiles=card.probed.profiles,
+            profiles=_free(card.probed.profiles, self._others.get(device.uuid, ())),
             healthy=self.health.get(device.uuid, Health()).usable and memory_mib > 0,
         )
+
+
+def _of_others(report: ProbeReport, ours: frozenset[Place]) -> dict[str, tuple[PartitionPlacement, ...]]:
+    """Places of partitions that are none of ours, by card."""
+    return {
+        card.uuid: tuple(place for place in card.partitions if (card.uuid, place) not in ours)
+        for card in report.devices
+    }
+
+
+def _free(
+    profiles: tuple[PartitionProfile, ...], taken: tuple[PartitionPlacement, ...]
+) -> tuple[PartitionProfile, ...]:
+    """The profiles with those of their places alone that overlap nothing that is taken."""
+    return tuple(
+        attrs.evolve(
+            profile,
+            placements=tuple(
+                place for place in profile.placements if not any(place.overlaps(other) for other in taken)
+            ),
+        )
+        for profile in profiles
+    )
 
 
 def _judged(card: Card | None) -> Sighting:

@@ -15,6 +15,7 @@ from hami_core.behaviour import MadeInstance, PartitionAnswer, PartitionOrder, W
 from hami_core.errors import ApiFailed, HamiError, ProbeFailed
 from hami_core.kube.api import pod_path
 from hami_core.kube.records import Meta
+from hami_core.model import PartitionPlacement
 from hami_core.node.assignment import Assignment, Refused
 from hami_core.node.partition_child import Outcome
 from hami_core.probing import importable_name
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from hami_core.kube.api import ApiServer
     from hami_core.node.files import Record
     from hami_core.registry import Registry
+
+Place = tuple[str, PartitionPlacement]
+"""A card's uuid, and a place on it."""
 
 _DEADLINE_S = 60.0  # cutting a card takes seconds
 _CONFLICT = 409
@@ -52,6 +56,12 @@ class Partitions:
         self._registry = registry
         self._environ = environ
         self._one = asyncio.Lock()
+        self._asked: set[Place] = set()
+
+    def ours(self, records: Iterable[Record]) -> frozenset[Place]:
+        """Where partitions of our containers lie: by their records, and those being made that have none yet."""
+        recorded = {_place(made) for record in records for made in record.partitions}
+        return frozenset(recorded | self._asked)
 
     async def make(self, assignment: Assignment, records: Iterable[Record]) -> tuple[MadeInstance, ...]:
         """The partitions of a container, made or found; empty for one that has none.
@@ -73,6 +83,7 @@ class Partitions:
         mine = (assignment.pod.uid, assignment.container.name)
         others = (record for record in records if (record.uid, record.container) != mine)
         taken = frozenset(made.uuid for record in others for made in record.partitions)
+        self._asked |= {(each.device_uuid, each.partition.placement) for each in wanted}
         answer = await self._order(vendor, PartitionOrder(make=wanted, taken=taken))
         return answer.made
 
@@ -82,6 +93,7 @@ class Partitions:
             return True
         vendor = self._registry.family(family).family.vendor
         answer = await self._order(vendor, PartitionOrder(drop=made))
+        self._asked -= {_place(each) for each in made if each not in answer.kept}
         return not answer.kept
 
     async def _order(self, vendor: str, order: PartitionOrder) -> PartitionAnswer:
@@ -142,6 +154,10 @@ async def write_made(api: ApiServer, assignment: Assignment, made: tuple[MadeIns
                 raise
         else:
             return
+
+
+def _place(made: MadeInstance) -> Place:
+    return made.device_uuid, made.partition.placement
 
 
 def _made(each: MadeInstance) -> MadePartition:
