@@ -103,6 +103,14 @@ class ControlPlane:
         apiserver.start()
         apiserver.wait_ready(self.api.ready, timeout_s=120)
 
+    def revive_scheduler(self) -> None:
+        """Start kube-scheduler again if it ended, as it does when it could not renew its Lease in time.
+
+        In a cluster its Deployment sees to that.
+        """
+        if "kube-scheduler" in self.services:
+            self.services["kube-scheduler"].revive()
+
     def tails(self) -> str:
         """The end of every log."""
         ours = ("hami", "kube-scheduler")  # what usually tells; the others' logs are long and seldom do

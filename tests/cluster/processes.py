@@ -130,6 +130,11 @@ class Service:
         self.stop()
         self.start()
 
+    def revive(self) -> None:
+        """Start it again if it ended by itself; not if it was stopped or killed here."""
+        if self._process is not None and self._process.poll() is not None:
+            self.start()
+
     def tail(self, lines: int = LOG_TAIL_LINES) -> str:
         """The end of its log, for messages."""
         if not self.log.exists():

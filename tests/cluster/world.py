@@ -119,7 +119,12 @@ class World:
 
     def bound(self, pod: Object, *, timeout_s: float = 90.0) -> Object:
         """The pod, once it has a node."""
-        return self.api.wait(pod, "is bound", lambda found: found["spec"].get("nodeName"), timeout_s=timeout_s)
+
+        def look(found: Object) -> object:
+            self.plane.revive_scheduler()
+            return found["spec"].get("nodeName")
+
+        return self.api.wait(pod, "is bound", look, timeout_s=timeout_s)
 
     def unschedulable(self, pod: Object, why: str = "", *, timeout_s: float = 90.0) -> Object:
         """The pod, once kube-scheduler has given up on it for now and says `why`.

@@ -63,7 +63,12 @@ class World:
 
     def wait(self, pod: Object, what: str, look: Callable[[Object], object]) -> Object:
         """The pod, once `look` says yes to it."""
-        return self.api.wait(pod, what, look, timeout_s=PATIENCE_S)
+
+        def looked(found: Object) -> object:
+            self.node.plane.revive_scheduler()
+            return look(found)
+
+        return self.api.wait(pod, what, looked, timeout_s=PATIENCE_S)
 
     def running(self, pod: Object) -> Object:
         """The pod, once all of its containers run."""
