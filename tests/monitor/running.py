@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
-from tests.nvidia_fake.conftest import Host
+from tests.nvidia_fake.hosts import Host
 
 import hami_nvidia
 from hami_core.isolation.limits import DeviceLimits, LimitsFile

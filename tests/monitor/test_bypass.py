@@ -20,7 +20,6 @@ from hami_core.monitor.monitor import Monitor
 from hami_core.node.files import NodeFiles, Record
 from hami_core.node.findings import Bypassed, Findings, Stranger, read_findings, write_findings
 
-pytest_plugins = ["tests.nvidia_fake.conftest", "tests.node.conftest"]
 UID = "1b2c-uid"
 
 

@@ -12,7 +12,6 @@ from hami_core.monitor.devices import DeviceWatch
 from hami_core.monitor.exporter import Exporter
 from hami_core.monitor.monitor import Monitor
 
-pytest_plugins = ["tests.nvidia_fake.conftest"]
 MIB = 1 << 20
 
 

@@ -19,7 +19,6 @@ from hami_core.monitor.devices import DeviceWatch
 from hami_core.monitor.monitor import Monitor
 from hami_core.monitor.reaper import LIBRARY_WAITS_NS, Reaper
 
-pytest_plugins = ["tests.nvidia_fake.conftest"]
 HOST = 0xEFFFFFFC  # the namespace from which all others are seen
 GONE, THERE = 4026539998, 4026539999
 NOW_NS = 1_000_000_000_000

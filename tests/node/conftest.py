@@ -1,15 +1,3 @@
-"""The native libraries of this working tree, unless others are named."""
+from tests.node.built import native_of_this_tree
 
-from __future__ import annotations
-
-import os
-from pathlib import Path
-
-import pytest
-
-BUILT = Path(__file__).resolve().parents[2] / "build" / "native"
-
-
-@pytest.fixture(autouse=True)
-def _native(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HAMI_NATIVE_DIR", os.environ.get("HAMI_NATIVE_DIR", str(BUILT)))
+__all__ = ["native_of_this_tree"]

@@ -7,7 +7,7 @@ import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.nvidia_fake.conftest import Host
+from tests.nvidia_fake.hosts import Host
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 HostMaker = Callable[[str | Path], Host]

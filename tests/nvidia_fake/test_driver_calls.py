@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tests.nvidia_fake.conftest import Host
+from tests.nvidia_fake.hosts import Host
 
 HostMaker = Callable[[str | Path], Host]
 

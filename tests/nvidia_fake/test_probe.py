@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.nvidia_fake.conftest import Host
+from tests.nvidia_fake.hosts import Host
 
 import hami_nvidia
 from hami_core.behaviour import Link, ProbeReport

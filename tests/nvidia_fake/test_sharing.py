@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.nvidia_fake.conftest import Host
+from tests.nvidia_fake.hosts import Host
 
 HostMaker = Callable[[str | Path], Host]
 
