@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +38,9 @@ def share(
         str(arguments.build / "tests" / "nvidia" / "nvidia_pacing_load"),
         *(str(kernel_ns), str(processes), mode, str(seconds)),
     ]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    # run.py shares its ways with the other vendors' tests.
+    environ = {**os.environ, "PYTHONPATH": "native/tests/interpose"}
+    return float(subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout)
 
 
 def main(argv: list[str]) -> int:
