@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ class Metrics:
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
+        self.asked_s = time.monotonic()  # when the last decision was asked for
         self._scheduler = scheduler
         self._registry = CollectorRegistry()
         self._took = Histogram(
@@ -62,6 +64,7 @@ class Metrics:
 
     def took(self, verb: str, seconds: float) -> None:
         """Count one decision."""
+        self.asked_s = time.monotonic()
         self._took.labels(verb).observe(seconds)
 
     def text(self) -> bytes:

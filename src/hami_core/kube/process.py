@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import ssl
@@ -19,6 +18,7 @@ from hami_core.kube.api import ApiServer, path_of, server_minor
 from hami_core.kube.audit import Audit
 from hami_core.kube.binding import Binding
 from hami_core.kube.cache import Cache, NodeSink, PodSink, QuotaSink, quota_decoder
+from hami_core.kube.collecting import Collecting
 from hami_core.kube.decisions import Decisions
 from hami_core.kube.election import Elector, campaigning
 from hami_core.kube.events import Events
@@ -84,6 +84,7 @@ class Scheduler:
             None if settings.dry_run else api, lambda: self.cache, settings, leading=lambda: self.elector.leads
         )
         self.metrics = Metrics(self)
+        self.collecting = Collecting(lambda: self.metrics.asked_s)
 
     def _use(self, registry: Registry) -> None:
         api, settings = self._api, self.settings
@@ -159,6 +160,7 @@ class Scheduler:
                         group.create_task(self.waking.run())
                     group.create_task(self._watch_over())
                     group.create_task(self.audit.run())
+                    group.create_task(self.collecting.run())
                     group.create_task(self._follow_config())
                     group.create_task(self.rehearsal.run() if self.settings.dry_run else self.events.run())
                     if not self.settings.dry_run:
@@ -199,8 +201,7 @@ class Scheduler:
             gained_s = self.elector.gained_s
             await asyncio.gather(self._pods.refresh(gained_s), self._nodes.refresh(gained_s))
             if frozen is not self.cache:
-                # The cluster stays: the collector need not walk through it again, which takes longer than a filter may.
-                gc.freeze()
+                self.collecting.begin()
                 frozen = self.cache
             await asyncio.sleep(_LEAD_EVERY_S)
 
