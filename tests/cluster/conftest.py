@@ -13,6 +13,7 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.install import SCHEDULER_USER, Installation, install
 from tests.cluster.interceptor import Interceptor
 from tests.cluster.processes import NotReady
+from tests.cluster.reporting import pytest_runtest_makereport  # noqa: F401 - a hook: pytest finds it here
 from tests.cluster.world import World
 
 HERE = Path(__file__).parent
@@ -90,13 +91,3 @@ def interceptor(control_plane: ControlPlane, installation: Installation, world: 
     finally:
         made.close()
         as_scheduler.close()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
-    """A failed test shows the end of every component's log."""
-    report = yield
-    plane = getattr(item, "funcargs", {}).get("control_plane")
-    if report.failed and isinstance(plane, ControlPlane):
-        report.sections.append(("logs of the cluster", plane.tails()))
-    return report

@@ -11,6 +11,7 @@ from tests.cluster.built import built
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.install import Installation, install
 from tests.cluster.processes import NotReady
+from tests.cluster.reporting import pytest_runtest_makereport  # noqa: F401 - a hook: pytest finds it here
 from tests.kubelet.node_processes import VALUES, NodeProcesses
 from tests.kubelet.real_node import RealNode, Tools
 from tests.kubelet.sandbox import why_not
@@ -86,13 +87,3 @@ def world(real_node: RealNode, processes: NodeProcesses, request: pytest.Fixture
         if not processes.agent.running:
             processes.start_agent()
         made.close()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
-    """A failed test shows the end of every component's log."""
-    report = yield
-    plane = getattr(item, "funcargs", {}).get("control_plane")
-    if report.failed and isinstance(plane, ControlPlane):
-        report.sections.append(("logs of the cluster", plane.tails()))
-    return report

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
+from tests.node.built import native_of_this_tree
 
 from .vendors import VENDORS, Host, Vendor
 from .vendors import host as make_host
 
-BUILT = Path(__file__).resolve().parents[2] / "build" / "native"
-
-
-@pytest.fixture(autouse=True)
-def _native(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The native libraries of this working tree, unless others are named."""
-    monkeypatch.setenv("HAMI_NATIVE_DIR", os.environ.get("HAMI_NATIVE_DIR", str(BUILT)))
+__all__ = ["native_of_this_tree"]  # an autouse fixture: pytest finds it here
 
 
 @pytest.fixture(params=VENDORS, ids=str)
@@ -26,5 +20,5 @@ def vendor(request: pytest.FixtureRequest) -> Vendor:
 
 
 @pytest.fixture
-def host(vendor: Vendor, tmp_path: Path, _native: None) -> Host:
+def host(vendor: Vendor, tmp_path: Path, native_of_this_tree: None) -> Host:
     return make_host(vendor, tmp_path)
