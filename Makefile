@@ -13,6 +13,8 @@ FUZZ_S ?= 20
 NOT_EMULATED := pacing|shares|schedules|torture|invisible|neighbours|hostile|stripped|vfork_exec|clone|oversubscribed|regions|test_state
 SCHEDULES ?= 100000
 SEED ?= 1
+# A schedule mostly waits: for processes that are stopped, and for its share of the device.
+SHARDS ?= 16
 
 .PHONY: help sync demo test site test-python test-native test-sanitizers test-arm64 test-clients nightly fuzz cluster-test node-test scale-test check format bench proto docs generate clean
 
@@ -65,12 +67,14 @@ test-clients: $(if $(findstring .boot,$(UV)),$(BOOT)/uv) ## Other people's progr
 	$(UV) sync --all-packages --group clients
 	$(VENV)/python -m pytest tests/clients
 
-nightly: $(NATIVE)/build.ninja ## Many random schedules over the isolation libraries: SCHEDULES of them, from seed SEED on
+nightly: $(NATIVE)/build.ninja ## Random schedules over the isolation libraries: SCHEDULES of each kind, from seed SEED on
 	$(VENV)/cmake --build $(NATIVE) -j $(JOBS)
-	$(NATIVE)/tests/core/core_torture $(SCHEDULES) $(SEED)
-	PYTHONPATH=native/tests/interpose $(VENV)/python native/tests/nvidia/run.py --library $(NATIVE)/lib/testing/libhami_nvidia.so \
-	  --fakes $(NATIVE)/lib/fake --machine src/hami_nvidia/machines/a40x2.json --memory-mib 1000 --core-percent 90 \
-	  --policy force -- $(CURDIR)/$(NATIVE)/tests/nvidia/nvidia_schedules $(SCHEDULES) $(SEED)
+	$(VENV)/python native/tests/nightly.py --name core --schedules $(SCHEDULES) --seed $(SEED) --jobs $(SHARDS) \
+	  -- $(NATIVE)/tests/core/core_torture
+	PYTHONPATH=native/tests/interpose $(VENV)/python native/tests/nightly.py --name nvidia --schedules $(SCHEDULES) \
+	  --seed $(SEED) --jobs $(SHARDS) -- $(VENV)/python native/tests/nvidia/run.py \
+	  --library $(NATIVE)/lib/testing/libhami_nvidia.so --fakes $(NATIVE)/lib/fake --machine src/hami_nvidia/machines/a40x2.json \
+	  --memory-mib 1000 --core-percent 90 --policy force -- $(CURDIR)/$(NATIVE)/tests/nvidia/nvidia_schedules
 
 fuzz: sync ## Search for limits files and regions that do harm, FUZZ_S seconds each (needs clang)
 	@command -v clang >/dev/null || { echo "clang is missing; run: apt-get install clang libclang-rt-14-dev (the number: clang's own)" >&2; exit 1; }

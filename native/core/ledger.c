@@ -13,7 +13,10 @@
 #define RETRY_NS 1000000000ULL
 #define CONTENDED_TRIES 64U
 #define CONTENDED_SLEEP_NS 50000ULL
-#define YIELDS_OF_LOWEST 200U
+/* The lowest slot's request waits some 10 ms, by longer and longer sleeps, for the others to withdraw theirs. */
+#define SPINS_OF_LOWEST 20U
+#define SLEEPS_OF_LOWEST 18U
+#define LONGEST_SLEEP_NS 1000000ULL
 
 enum outcome { GRANTED, REFUSED, CONTENDED };
 
@@ -204,6 +207,7 @@ static void add_own(struct hami_ledger *ledger, uint32_t device, unsigned int cl
 
 /* Compares what is used and asked for with the limit, once the request is published. */
 static enum outcome weigh(const struct hami_ledger *ledger, uint32_t device, uint64_t wanted, uint64_t limit) {
+  uint64_t sleep_ns = 1000;
   for (unsigned int i = 0;; i++) {
     if (!hami_region_map_new(ledger->region)) {
       return REFUSED; /* some processes' charges are out of sight */
@@ -218,11 +222,12 @@ static enum outcome weigh(const struct hami_ledger *ledger, uint32_t device, uin
     }
     /* Of several requests that do not fit together, the one in the lowest slot stays published and wins once the
      * others have withdrawn. */
-    if (saturating_add(total, sum.pending_before) > limit || i >= YIELDS_OF_LOWEST) {
+    if (saturating_add(total, sum.pending_before) > limit || i >= SPINS_OF_LOWEST + SLEEPS_OF_LOWEST) {
       return CONTENDED;
     }
-    if (i > 20) {
-      ledger->effects->sleep_ns(1000);
+    if (i >= SPINS_OF_LOWEST) {
+      ledger->effects->sleep_ns(sleep_ns);
+      sleep_ns = sleep_ns < LONGEST_SLEEP_NS ? 2 * sleep_ns : LONGEST_SLEEP_NS;
     }
   }
 }

@@ -11,6 +11,10 @@
 
 #include "core/effects.h"
 
+#define HAMI_TURN_SPINS 100U
+#define HAMI_TURN_FIRST_PAUSE_NS 20000ULL
+#define HAMI_TURN_LONGEST_PAUSE_NS 320000ULL
+
 /* One try. */
 static inline bool hami_turn_try(uint32_t *word, uint32_t pid) {
   uint32_t holder = 0;
@@ -21,9 +25,11 @@ static inline bool hami_turn_try(uint32_t *word, uint32_t pid) {
 }
 
 static inline void hami_turn_take(uint32_t *word, uint32_t pid, const struct hami_effects *effects) {
+  uint64_t pause_ns = HAMI_TURN_FIRST_PAUSE_NS;
   for (unsigned int tries = 0; !hami_turn_try(word, pid); tries++) {
-    if (tries > 100) {
-      effects->sleep_ns(20000); /* the holder lost its processor */
+    if (tries > HAMI_TURN_SPINS) { /* the holder lost its processor, or waits for other processes */
+      effects->sleep_ns(pause_ns);
+      pause_ns = pause_ns < HAMI_TURN_LONGEST_PAUSE_NS ? 2 * pause_ns : pause_ns;
     }
   }
 }
