@@ -125,8 +125,8 @@ bool hami_core_paces(int device) {
   return hami_pacing_limits(&pacing, device, now);
 }
 
-uint64_t hami_core_admit(int device, uint64_t estimate_ns) {
-  return hami_core_active() ? hami_pacing_admit(&pacing, device, estimate_ns) : 0;
+uint64_t hami_core_admit(int device, uint64_t estimate_ns, void (*meanwhile)(void)) {
+  return hami_core_active() ? hami_pacing_admit(&pacing, device, estimate_ns, meanwhile) : 0;
 }
 
 void hami_core_settle(int device, uint64_t charged_ns, uint64_t measured_ns, uint32_t launches) {

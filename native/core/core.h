@@ -40,7 +40,7 @@ size_t hami_core_processes(int device, struct hami_ledger_row *rows, size_t size
 
 /* Time. Ask before each launch, limited or not: it is also how a process that allocates nothing shows that it lives. */
 bool hami_core_paces(int device);
-uint64_t hami_core_admit(int device, uint64_t estimate_ns);
+uint64_t hami_core_admit(int device, uint64_t estimate_ns, void (*meanwhile)(void));
 void hami_core_settle(int device, uint64_t charged_ns, uint64_t measured_ns, uint32_t launches);
 void hami_core_observe_others(int device, bool busy);
 uint64_t hami_core_busy_ns(int device);

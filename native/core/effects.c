@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -16,12 +17,39 @@ static uint64_t read_clock(clockid_t clock) {
   return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+#ifdef HAMI_TESTS
+/* Real seconds per second of the clock: the test doubles' own variable, so that a library and a simulated device whose
+ * time runs faster agree. */
+static double time_scale(void) {
+  static double known;
+  double scale;
+  __atomic_load(&known, &scale, __ATOMIC_RELAXED);
+  if (scale == 0.0) {
+    const char *text = getenv("HAMI_FAKE_TIME_SCALE");
+    scale = text == NULL ? 1.0 : strtod(text, NULL);
+    scale = scale > 0.0 ? scale : 1.0;
+    __atomic_store(&known, &scale, __ATOMIC_RELAXED);
+  }
+  return scale;
+}
+
+static uint64_t now_ns(void) { return (uint64_t)((double)read_clock(CLOCK_MONOTONIC) / time_scale()); }
+
+/* The coarse clock's ticks would be seconds long. */
+static uint64_t coarse_ns(void) { return time_scale() < 1.0 ? now_ns() : read_clock(CLOCK_MONOTONIC_COARSE); }
+
+static uint64_t real_duration_ns(uint64_t duration_ns) { return (uint64_t)((double)duration_ns * time_scale()); }
+#else
 static uint64_t now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
 
 static uint64_t coarse_ns(void) { return read_clock(CLOCK_MONOTONIC_COARSE); }
 
+static uint64_t real_duration_ns(uint64_t duration_ns) { return duration_ns; }
+#endif
+
 static void sleep_ns(uint64_t duration_ns) {
   int saved = errno;
+  duration_ns = real_duration_ns(duration_ns);
   struct timespec duration = {.tv_sec = (time_t)(duration_ns / NS_PER_S), .tv_nsec = (long)(duration_ns % NS_PER_S)};
   (void)nanosleep(&duration, NULL); /* a signal may cut it short: every caller looks at the clock again */
   errno = saved;

@@ -18,10 +18,12 @@
 #define FIRST_ESTIMATE_NS NS_PER_MS
 /* The others wait this long for what it tells: letting every process of a container start work of unknown length at
  * once could use up the share of minutes. */
-#define LEARNING_NS (500 * NS_PER_MS)
+#define LEARNING_NS NS_PER_S
+/* A launch of unknown length holds up the queue by no more than this: its owner may be dead. */
+#define MOST_GUESSED_NS (5 * NS_PER_S)
 #define LEARNING_STEP_NS NS_PER_MS
-/* Queue ends further ahead than this are damage. */
-#define MOST_AHEAD_NS (3600 * NS_PER_S)
+/* Queue ends further ahead than this are damage: some hundred launches of ten seconds at one percent lie below. */
+#define MOST_AHEAD_NS (24 * 3600 * NS_PER_S)
 /* Others count as active for this long after they were seen, and as unknown when nobody looked for this long. */
 #define OTHERS_ACTIVE_NS NS_PER_S
 #define OTHERS_KNOWN_NS (2 * NS_PER_S)
@@ -182,18 +184,31 @@ void hami_pacing_enqueue(struct hami_pacing *pacing, int device_index, uint64_t 
   }
 }
 
+/*
+ * The charge of the launch to learn from, or 0 when another one is still out. The first is charged little. One that
+ * follows because no result has come is charged with the time since: by then the one before may have taken that much.
+ * So the times between them grow, and whatever the launches take, few of them run unpaid.
+ */
+static uint64_t turn_to_learn(struct hami_region_device *record, uint32_t percent, uint64_t now) {
+  uint64_t last = __atomic_load_n(&record->learning_ns, __ATOMIC_RELAXED);
+  uint64_t end = __atomic_load_n(&record->queue_end_ns, __ATOMIC_RELAXED);
+  uint64_t since = now - last;
+  bool queued = end > now && end - now <= MOST_GUESSED_NS;
+  if (queued || (last != 0 && since < LEARNING_NS) ||
+      !__atomic_compare_exchange_n(&record->learning_ns, &last, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    return 0;
+  }
+  uint64_t most = MOST_GUESSED_NS * percent / 100;
+  return last == 0 ? FIRST_ESTIMATE_NS : since < most ? since : most;
+}
+
 /* True once the launch may be queued: it is the one to learn from, or something has been learnt. */
 static bool learnt(struct hami_region_device *record, struct hami_pacing_launch *launch, uint32_t percent,
                    uint64_t now) {
   uint64_t known = __atomic_load_n(&record->typical_ns, __ATOMIC_RELAXED);
-  uint64_t last = __atomic_load_n(&record->learning_ns, __ATOMIC_RELAXED);
+  known = known != 0 ? known : turn_to_learn(record, percent, now);
   if (known == 0) {
-    bool recent = last != 0 && now - last < LEARNING_NS;
-    if (recent ||
-        !__atomic_compare_exchange_n(&record->learning_ns, &last, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-      return false;
-    }
-    known = FIRST_ESTIMATE_NS;
+    return false;
   }
   launch->learning = false;
   queue(record, launch, known, percent, now);
@@ -238,13 +253,16 @@ uint64_t hami_pacing_remaining(struct hami_pacing *pacing, struct hami_pacing_la
   return (uint64_t)ahead < SLEEP_STEP_NS ? (uint64_t)ahead : SLEEP_STEP_NS;
 }
 
-uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device, uint64_t estimate_ns) {
+uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device, uint64_t estimate_ns, void (*meanwhile)(void)) {
   struct hami_pacing_launch launch;
   hami_pacing_enqueue(pacing, device, estimate_ns, pacing->effects->now_ns(), &launch);
   uint64_t now = launch.began_ns;
   for (uint64_t rest; (rest = hami_pacing_remaining(pacing, &launch, now)) != 0; now = pacing->effects->now_ns()) {
     HAMI_TEST_POINT("pacing.waiting");
     pacing->effects->sleep_ns(rest);
+    if (meanwhile != NULL) {
+      meanwhile();
+    }
   }
   if (launch.device >= 0 && now - launch.began_ns > WRITE_STEP_NS) {
     uint64_t *throttled = &record_of(pacing, (uint32_t)device)->throttled_ns;

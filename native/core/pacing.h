@@ -7,7 +7,7 @@
  * position to come. What the work really took is settled afterwards and moves the queue, waiting launches included.
  * Every state is a single word changed atomically, so a process killed or stopped at any point blocks nobody; a
  * position whose owner died passes by itself. As long as nothing is known about what launches take, one at a time is
- * let through, or one each half second.
+ * let through; after a second without a result another, charged with what the one before may have taken by then.
  *
  * While the device is otherwise idle, policy "default" lets everything through; activity is counted all the same.
  * Works without a region, for this process alone. No lock is held while waiting; callable in wrappers only.
@@ -57,9 +57,10 @@ uint64_t hami_pacing_remaining(struct hami_pacing *pacing, struct hami_pacing_la
  * Before a launch: waits until the container's share has room for it. `estimate_ns` is the device time the launch
  * is expected to take, 0 when nothing is known (the container's recent average is used). Returns the time charged,
  * to be handed to hami_pacing_settle; 0 when nothing was. Sleeps in steps of 10 ms at most and returns early once the
- * limit is lifted.
+ * limit is lifted. `meanwhile`, if not NULL, is called after each step, to settle what has finished: others may be
+ * waiting for what it tells.
  */
-uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device, uint64_t estimate_ns);
+uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device, uint64_t estimate_ns, void (*meanwhile)(void));
 
 /*
  * After `launches` launches, together: what they took. `charged_ns` is the sum of hami_pacing_admit's answers. Call it

@@ -103,7 +103,7 @@ void hami_launches_begin(struct hami_launch *launch, int device, uint64_t what, 
   }
   settle_finished();
   launch->device = device;
-  launch->charged_ns = hami_core_admit(device, expected_ns(what));
+  launch->charged_ns = hami_core_admit(device, expected_ns(what), settle_finished);
   launch->begin = timer->mark(stream);
 }
 

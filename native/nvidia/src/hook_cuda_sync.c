@@ -1,11 +1,14 @@
-/* Synchronising: pools give unused memory back to the device then, so what they cost is read anew. */
+/* Synchronising: pools give unused memory back to the device then, so what they cost is read anew, and launches have
+ * finished. */
 #include "hook.h"
+#include "pace.h"
 #include "pools.h"
 
 /* The end of every wrapper here. */
 #define SYNCHRONISE(...)                                                                                               \
   do {                                                                                                                 \
     CUresult result = real(__VA_ARGS__);                                                                               \
+    hami_pace_settle();                                                                                                \
     (void)hami_pools_refresh();                                                                                        \
     HAMI_LEAVE(result);                                                                                                \
   } while (0)

@@ -17,6 +17,9 @@
 #define LEARNING_NS 100000000ULL
 #define LEARNING_STEP_NS 200000ULL
 
+/* No launch is charged with more than this for the time that another has been out: that one may never end. */
+#define MOST_AGE_NS 1000000000ULL
+
 static uint32_t anything_known; /* some launch of this process was measured */
 
 __thread uint64_t hami_pace_calm_ns __attribute__((tls_model("initial-exec")));
@@ -46,8 +49,7 @@ static uint64_t learn(const struct hami_probe_result *result) {
   return known_ns != 0 ? known_ns : believable(result);
 }
 
-/* Settles the finished launches. */
-static void settle_finished(void) {
+void hami_pace_settle(void) {
   struct hami_probe_result result;
   while (hami_probes_collect(&result)) {
     uint64_t took_ns = result.measured_ns == 0 ? result.charged_ns : learn(&result) * result.weight;
@@ -55,10 +57,16 @@ static void settle_finished(void) {
   }
 }
 
+/* The best guess about a launch while the one before it, of the same kind, is still out after `age_ns`. */
+static uint64_t guess(int device, uint64_t age_ns) {
+  uint64_t typical_ns = hami_core_typical_ns(device);
+  uint64_t least_ns = age_ns < MOST_AGE_NS ? age_ns : MOST_AGE_NS;
+  return typical_ns > least_ns ? typical_ns : least_ns;
+}
+
 /*
  * Expected device time. A program may queue hundreds of launches before the first has ended and is known, so a launch
- * of a kind that was never measured waits a little for the result; after that, what the first has taken so far is the
- * best guess.
+ * of a kind that was never measured waits a little for the result.
  */
 static uint64_t estimate(int device, uint64_t key) {
   bool contended = hami_neighbours_contend(device);
@@ -70,10 +78,10 @@ static uint64_t estimate(int device, uint64_t key) {
     uint64_t now_ns = hami_effects_system.now_ns();
     begun_ns = begun_ns == 0 ? now_ns : begun_ns;
     if (now_ns - begun_ns >= LEARNING_NS) {
-      return age_ns;
+      return guess(device, age_ns);
     }
     hami_effects_system.sleep_ns(LEARNING_STEP_NS);
-    settle_finished();
+    hami_pace_settle();
     expected_ns = hami_estimates_get(key, contended);
   }
   return expected_ns;
@@ -98,7 +106,7 @@ static void begin_unlimited(struct hami_pace *pace, CUcontext context, CUstream 
     }
     return;
   }
-  settle_finished();
+  hami_pace_settle();
   pace->weight = hami_pace_unmeasured;
   pace->probe = hami_probes_start(context, stream, per_thread);
   hami_pace_unmeasured = 0;
@@ -110,14 +118,14 @@ static void begin_limited(struct hami_pace *pace, CUcontext context, CUstream st
     pace->device = HAMI_NO_DEVICE;
     return;
   }
-  settle_finished();
+  hami_pace_settle();
   hami_neighbours_watch(pace->device);
   pace->limited = true;
   uint64_t expected_ns = estimate(pace->device, pace->key);
   uint32_t launches = hami_advance_launches(expected_ns);
   /* The first launch of the container has the device to itself: the core lets the others wait for what it tells. */
   bool nothing_known = hami_core_typical_ns(pace->device) == 0;
-  uint64_t charged_ns = hami_core_admit(pace->device, expected_ns * launches);
+  uint64_t charged_ns = hami_core_admit(pace->device, expected_ns * launches, hami_pace_settle);
   pace->charged_ns = charged_ns / launches;
   hami_advance_renew(pace->device, charged_ns - pace->charged_ns);
   pace->alone = nothing_known && hami_core_typical_ns(pace->device) == 0;

@@ -47,6 +47,9 @@ void hami_pace_begin(struct hami_pace *pace, uint64_t key, CUstream stream, bool
 /* After it, with the driver's answer. */
 void hami_pace_end(struct hami_pace *pace, CUresult result);
 
+/* Settles what has finished. After waiting for the device, too: other processes may be waiting for what it tells. */
+void hami_pace_settle(void);
+
 void hami_pace_after_fork_in_child(void);
 
 #endif

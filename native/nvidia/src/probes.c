@@ -11,6 +11,9 @@
 /* What events can tell apart. */
 #define SHORTEST_KERNEL_NS 500U
 
+/* Out for longer than this, a probe no longer keeps the others waiting. */
+#define LONG_OUT_NS 5000000ULL
+
 enum probe_state { PROBE_FREE, PROBE_HELD, PROBE_OUT };
 
 struct hami_probe {
@@ -138,6 +141,19 @@ static struct hami_probe *oldest_locked(void) {
   return oldest;
 }
 
+/* One that is out, another one with each call. */
+static struct hami_probe *next_locked(void) {
+  static unsigned int turn;
+  for (unsigned int i = 1; i <= PROBES; i++) {
+    struct hami_probe *probe = &probes[(turn + i) % PROBES];
+    if (probe->state == PROBE_OUT) {
+      turn = (turn + i) % PROBES;
+      return probe;
+    }
+  }
+  return NULL;
+}
+
 static uint64_t elapsed_ns(const struct hami_probe *probe) {
   __typeof__(&cuEventElapsedTime) elapsed = HAMI_REAL(cuEventElapsedTime);
   float milliseconds = 0.0F;
@@ -151,27 +167,40 @@ static uint64_t elapsed_ns(const struct hami_probe *probe) {
   return kernel_ns < SHORTEST_KERNEL_NS ? SHORTEST_KERNEL_NS : kernel_ns;
 }
 
+/* Takes the result of a probe that is out, if it has one. */
+static bool finish_locked(struct hami_probe *probe, struct hami_probe_result *result) {
+  __typeof__(&cuEventQuery) query = HAMI_REAL(cuEventQuery);
+  bool marked = probe->result.measured_ns != 0;
+  CUresult answer = marked && query != NULL ? query(probe->end) : CUDA_ERROR_NOT_SUPPORTED;
+  if (answer == CUDA_ERROR_NOT_READY) {
+    return false;
+  }
+  probe->result.measured_ns = answer == CUDA_SUCCESS ? elapsed_ns(probe) : 0;
+  *result = probe->result;
+  probe->state = PROBE_FREE;
+  __atomic_store_n(&out_count, out_count - 1, __ATOMIC_RELAXED);
+  return true;
+}
+
+/* The oldest mostly finishes first. If it takes long, others are asked too: it may be a kernel that never ends. */
+static bool finish_one_locked(struct hami_probe_result *result) {
+  struct hami_probe *oldest = oldest_locked();
+  if (oldest == NULL || finish_locked(oldest, result)) {
+    return oldest != NULL;
+  }
+  uint64_t age_ns = hami_sizes_subtract(hami_effects_system.coarse_ns(), oldest->started_ns);
+  struct hami_probe *other = age_ns < LONG_OUT_NS ? NULL : next_locked();
+  return other != NULL && other != oldest && finish_locked(other, result);
+}
+
 bool hami_probes_collect(struct hami_probe_result *result) {
   if (__atomic_load_n(&out_count, __ATOMIC_RELAXED) == 0) {
     return false;
   }
-  __typeof__(&cuEventQuery) query = HAMI_REAL(cuEventQuery);
   CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
   exchange_capture_mode(&mode);
-  bool finished = false;
   (void)pthread_mutex_lock(&lock);
-  struct hami_probe *probe = oldest_locked();
-  if (probe != NULL) {
-    bool marked = probe->result.measured_ns != 0;
-    CUresult answer = marked && query != NULL ? query(probe->end) : CUDA_ERROR_NOT_SUPPORTED;
-    finished = answer != CUDA_ERROR_NOT_READY;
-    if (finished) {
-      probe->result.measured_ns = answer == CUDA_SUCCESS ? elapsed_ns(probe) : 0;
-      *result = probe->result;
-      probe->state = PROBE_FREE;
-      __atomic_store_n(&out_count, out_count - 1, __ATOMIC_RELAXED);
-    }
-  }
+  bool finished = finish_one_locked(result);
   (void)pthread_mutex_unlock(&lock);
   exchange_capture_mode(&mode);
   return finished;

@@ -42,7 +42,7 @@ static void start_unlimited(void) {
   CHECK(hami_core_reserve(0, 0, UINT64_MAX));
   CHECK_EQUAL(0, hami_core_used_bytes(0));
   CHECK_EQUAL(HAMI_UNLIMITED, hami_core_limit_bytes(0));
-  CHECK_EQUAL(0, hami_core_admit(0, 5));
+  CHECK_EQUAL(0, hami_core_admit(0, 5, NULL));
   CHECK(!hami_core_forked());
 }
 

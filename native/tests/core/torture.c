@@ -100,7 +100,7 @@ static void work_once(unsigned int *seed, uint32_t held[HOLDINGS]) {
     note(wanted);
   }
   if (rand_r(seed) % 8 == 0) {
-    uint64_t charged = hami_pacing_admit(&pacing, 0, 1000000);
+    uint64_t charged = hami_pacing_admit(&pacing, 0, 1000000, NULL);
     hami_pacing_settle(&pacing, 0, charged, 1000 + (uint64_t)rand_r(seed) % 1000000, 1);
   }
 }

@@ -42,7 +42,7 @@ static void use(struct world_process *process) {
     (void)world_used(process, 0);
     (void)hami_ledger_rows(&process->ledger, 0, rows, 4);
     FUZZ_CHECK(hami_ledger_own_bytes(&process->ledger, 0) <= LIMIT);
-    uint64_t charged = hami_pacing_admit(&process->pacing, 0, 1000);
+    uint64_t charged = hami_pacing_admit(&process->pacing, 0, 1000, NULL);
     hami_pacing_settle(&process->pacing, 0, charged, 1000, 1);
     world_now_ns += 1000000000;
     hami_ledger_tick(&process->ledger, world_now_ns);
