@@ -5,12 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
-
-struct search {
-  const char *name;
-  void *found;
-};
 
 struct tables {
   const ElfW(Sym) * symbols;
@@ -19,42 +13,62 @@ struct tables {
   const ElfW(Word) * sysv_hash;
 };
 
+/*
+ * Whatever this file calls could be the program's own: a sanitizer's runtime, or a program with its own
+ * dl_iterate_phdr, looks functions up before its versions of the C library's work. So it compares texts itself and
+ * calls nothing.
+ */
+static bool starts_with(const char *text, const char *start) {
+  while (*start != '\0' && *text == *start) {
+    text++;
+    start++;
+  }
+  return *start == '\0';
+}
+
+static bool same(const char *left, const char *right) {
+  while (*left != '\0' && *left == *right) {
+    left++;
+    right++;
+  }
+  return *left == *right;
+}
+
 static bool is_libc(const char *path) {
-  const char *slash = path == NULL ? NULL : strrchr(path, '/');
-  const char *file = slash == NULL ? path : slash + 1;
-  return file != NULL && (strncmp(file, "libc.so.", 8) == 0 || strncmp(file, "libdl.so.", 9) == 0);
+  const char *file = path;
+  for (const char *at = path; *at != '\0'; at++) {
+    file = *at == '/' ? at + 1 : file;
+  }
+  return starts_with(file, "libc.so.") || starts_with(file, "libdl.so.");
 }
 
 /* glibc relocates these pointers in place on most machines and leaves them as offsets on some. */
-static const void *dynamic_address(const struct dl_phdr_info *object, ElfW(Addr) value) {
-  return (const void *)(value < object->dlpi_addr ? object->dlpi_addr + value : value);
+static const void *dynamic_address(const struct link_map *object, ElfW(Addr) value) {
+  return (const void *)(value < object->l_addr ? object->l_addr + value : value);
 }
 
-static bool read_tables(const struct dl_phdr_info *object, struct tables *tables) {
-  memset(tables, 0, sizeof *tables);
-  for (ElfW(Half) i = 0; i < object->dlpi_phnum; i++) {
-    if (object->dlpi_phdr[i].p_type != PT_DYNAMIC) {
-      continue;
-    }
-    const ElfW(Dyn) *entry = (const ElfW(Dyn) *)(object->dlpi_addr + object->dlpi_phdr[i].p_vaddr);
-    for (; entry->d_tag != DT_NULL; entry++) {
-      const void *address = dynamic_address(object, entry->d_un.d_ptr);
-      switch (entry->d_tag) {
-      case DT_SYMTAB:
-        tables->symbols = address;
-        break;
-      case DT_STRTAB:
-        tables->strings = address;
-        break;
-      case DT_GNU_HASH:
-        tables->gnu_hash = address;
-        break;
-      case DT_HASH:
-        tables->sysv_hash = address;
-        break;
-      default:
-        break;
-      }
+static bool read_tables(const struct link_map *object, struct tables *tables) {
+  tables->symbols = NULL;
+  tables->strings = NULL;
+  tables->gnu_hash = NULL;
+  tables->sysv_hash = NULL;
+  for (const ElfW(Dyn) *entry = object->l_ld; entry->d_tag != DT_NULL; entry++) {
+    const void *address = dynamic_address(object, entry->d_un.d_ptr);
+    switch (entry->d_tag) {
+    case DT_SYMTAB:
+      tables->symbols = address;
+      break;
+    case DT_STRTAB:
+      tables->strings = address;
+      break;
+    case DT_GNU_HASH:
+      tables->gnu_hash = address;
+      break;
+    case DT_HASH:
+      tables->sysv_hash = address;
+      break;
+    default:
+      break;
     }
   }
   return tables->symbols != NULL && tables->strings != NULL && (tables->gnu_hash != NULL || tables->sysv_hash != NULL);
@@ -84,28 +98,27 @@ static uint32_t symbol_count(const struct tables *tables) {
   return last + 1;
 }
 
-static int visit(struct dl_phdr_info *object, size_t size, void *data) {
-  (void)size;
-  struct search *search = data;
+static void *find(const struct link_map *object, const char *name) {
   struct tables tables;
-  if (!is_libc(object->dlpi_name) || !read_tables(object, &tables)) {
-    return 0;
+  if (object->l_name == NULL || !is_libc(object->l_name) || !read_tables(object, &tables)) {
+    return NULL;
   }
   uint32_t count = symbol_count(&tables);
   for (uint32_t i = 0; i < count; i++) {
     const ElfW(Sym) *symbol = &tables.symbols[i];
     /* ELF32_ST_TYPE and ELF64_ST_TYPE are the same four bits. */
     if (symbol->st_shndx != SHN_UNDEF && ELF64_ST_TYPE(symbol->st_info) == STT_FUNC &&
-        strcmp(tables.strings + symbol->st_name, search->name) == 0) {
-      search->found = (void *)(object->dlpi_addr + symbol->st_value);
-      return 1;
+        same(tables.strings + symbol->st_name, name)) {
+      return (void *)(object->l_addr + symbol->st_value);
     }
   }
-  return 0;
+  return NULL;
 }
 
 void *hami_elf_find_in_libc(const char *name) {
-  struct search search = {.name = name, .found = NULL};
-  (void)dl_iterate_phdr(visit, &search);
-  return search.found;
+  void *found = NULL;
+  for (const struct link_map *object = _r_debug.r_map; object != NULL && found == NULL; object = object->l_next) {
+    found = find(object, name);
+  }
+  return found;
 }

@@ -5,7 +5,8 @@
 #ifndef HAMI_INTERPOSE_ELF_LOOKUP_H
 #define HAMI_INTERPOSE_ELF_LOOKUP_H
 
-/* Address of function `name` in libc (or libdl, before glibc 2.34), or NULL. Takes the loader's lock, no other. */
+/* Address of function `name` in libc (or libdl, before glibc 2.34), or NULL. Takes no lock and calls nothing: the
+ * objects a program starts with, libc among them, stay first in the loader's list and are never unloaded. */
 void *hami_elf_find_in_libc(const char *name);
 
 #endif

@@ -55,8 +55,9 @@ static struct hami_lookup lookup(void *handle, const char *name, const char *ver
   if (driver_has_it && found == hami_reals[hook]) {
     return answer(wrapper_of(hook));
   }
-  /* Somebody else's function of that name (a test stub, another interposer), or none: theirs to have. */
-  return answer(found);
+  /* Somebody else's function of that name (a test stub, another interposer), or none: theirs to have. What comes next
+   * depends on who asks, and from here it was this library: only the caller can ask that. */
+  return handle == RTLD_NEXT ? not_ours : answer(found);
 }
 
 struct hami_lookup hami_lookup_dlsym(void *handle, const char *name) {

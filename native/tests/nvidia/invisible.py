@@ -41,6 +41,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--machine", required=True, type=Path)
     parser.add_argument("--trace", required=True, type=Path, help="program linked against the driver")
     parser.add_argument("--replay", required=True, type=Path, help="program that replays a file of calls")
+    parser.add_argument("--own-phdr", required=True, type=Path, help="program with a dl_iterate_phdr of its own")
     parser.add_argument("--traces", required=True, type=Path, help="folder of such files")
     arguments = parser.parse_args(argv)
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("LD_", "HAMI_", "CUDA_"))}
@@ -57,6 +58,7 @@ def main(argv: list[str]) -> int:
             "false": ["/bin/false"],
             "what a shell sees": ["/bin/sh", "-c", LOOK_AROUND],
             "python": [sys.executable, "-c", "import ctypes; ctypes.CDLL('libc.so.6'); print(1)"],
+            "its own dl_iterate_phdr": [str(arguments.own_phdr)],
             "a missing driver": [sys.executable, "-c", "import ctypes; ctypes.CDLL('libcuda.so.1')"],
             "a name nobody has": [
                 sys.executable,
