@@ -16,7 +16,7 @@ SEED ?= 1
 # A schedule mostly waits: for processes that are stopped, and for its share of the device.
 SHARDS ?= 16
 
-.PHONY: help sync demo test site test-python test-native test-sanitizers test-arm64 test-clients nightly fuzz cluster-test node-test scale-test check format bench proto docs generate clean
+.PHONY: help sync demo test site test-python test-native test-sanitizers test-arm64 test-clients record-traces nightly fuzz cluster-test node-test scale-test check format bench proto docs generate clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,11 @@ test-arm64: sync ## Build the six libraries for arm64 and run their tests under 
 test-clients: $(if $(findstring .boot,$(UV)),$(BOOT)/uv) ## Other people's programs inside a share of a simulated card: numba, nvtop, nvitop, gpustat
 	$(UV) sync --all-packages --group clients
 	$(VENV)/python -m pytest tests/clients
+
+record-traces: $(NATIVE)/build.ninja ## Record the traces of other people's programs anew, for the replaying tests
+	$(UV) sync --all-packages --group clients
+	$(VENV)/cmake --build $(NATIVE) -j $(JOBS) --target hami_record hami_fake_cuda hami_fake_nvml
+	$(VENV)/python tests/clients/record.py $(NATIVE) native/tests/nvidia/traces cuda_python numba_arrays
 
 nightly: $(NATIVE)/build.ninja ## Random schedules over the isolation libraries: SCHEDULES of each kind, from seed SEED on
 	$(VENV)/cmake --build $(NATIVE) -j $(JOBS)

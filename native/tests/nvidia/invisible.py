@@ -28,8 +28,12 @@ def _run(command: list[str], variables: dict[str, str]) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def _compare(what: str, command: list[str], plain: dict[str, str], preloaded: dict[str, str]) -> list[str]:
+def _compare(
+    what: str, command: list[str], plain: dict[str, str], preloaded: dict[str, str], *, expected: int | None = None
+) -> list[str]:
     without, with_library = _run(command, plain), _run(command, preloaded)
+    if expected is not None and without[0] != expected:
+        return [f"{what}: without the library exit status {without[0]}, not {expected}: {without[2]}"]
     return [] if without == with_library else [f"{what}: without {without}, with the library {with_library}"]
 
 
@@ -83,7 +87,7 @@ def main(argv: list[str]) -> int:
         assert traces, f"{arguments.traces} holds no traces"
         for trace in traces:
             command = [str(arguments.replay), str(trace)]
-            found += _compare(trace.name, command, with_driver, {**with_driver, **preload})
+            found += _compare(trace.name, command, with_driver, {**with_driver, **preload}, expected=0)
             held = {**with_driver, **preload, "HAMI_LIMITS_FILE": str(wide)}
             found += _compare(f"{trace.name} in a share", command, with_driver, held)
     sys.stderr.writelines(f"{line}\n" for line in found)

@@ -1,38 +1,50 @@
 /*
  * Replays a trace of driver calls and prints every answer, so that two runs can be compared: without the library, and
- * with it in a share that the trace never fills. Usage: nvidia_replay FILE. A line is a word and numbers; objects go by
- * the number that the line gives them, sizes are in MiB, stream 0 is the default one:
- *
- *   alloc P MIB, managed P MIB, pitch P WIDTH HEIGHT, free P        memory in the plain ways
- *   async P MIB STREAM, freeasync P STREAM, keep MIB, trim MIB      out of the device's pool, which keeps so much
- *   create H MIB SHAREABLE, release H, export H, reserve P MIB, unreserve P
- *   map P H AT MIB, access P AT MIB, unmap P AT MIB                 of a reservation, from AT on
- *   ipc P                                                           a handle for another process
- *   stream S, sync S, launch S COUNT, clear P MIB S, copy P P MIB S
- *   capture S, captured G S, graph G S, ungraph G
- *   nulls                                                           every call here without what it needs
+ * with it in a share that the trace never fills. Usage: nvidia_replay FILE. The words are explained in
+ * traces/README.md; a line that ends in "= CODE" was recorded, and must get that code.
  */
 #include <unistd.h>
 
+#include "nulls.h"
 #include "share.h"
 
-#define MOST 256
+#define MOST 4096
+#define OPERANDS 4
+
+/* "7", "20M", "7+512": a number, and how far into what it names. */
+struct operand {
+  uint64_t value;
+  uint64_t at;
+};
 
 static struct {
   CUdeviceptr pointer;
-  CUdeviceptr bytes;
+  size_t bytes;
 } pointers[MOST];
+static void *buffers[MOST];
 static CUmemGenericAllocationHandle handles[MOST];
 static CUstream streams[MOST];
-static CUgraphExec graphs[MOST];
-static CUmemoryPool pool;
+static CUevent events[MOST];
+static CUgraph graphs[MOST];
+static CUgraphExec executables[MOST];
+static CUmemoryPool pools[MOST];
 static CUfunction kernel;
+static size_t told; /* what a query answered, beside its code */
+static size_t used_at_first;
+static unsigned char scratch[1U << 20];
 
-static const CUmemAllocationProp *properties(bool shareable) {
-  static CUmemAllocationProp props = {.type = CU_MEM_ALLOCATION_TYPE_PINNED,
-                                      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}};
-  props.requestedHandleTypes = shareable ? CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR : CU_MEM_HANDLE_TYPE_NONE;
-  return &props;
+static CUmemAllocationProp properties(bool shareable) {
+  return (CUmemAllocationProp){.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+                               .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0},
+                               .requestedHandleTypes =
+                                   shareable ? CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR : CU_MEM_HANDLE_TYPE_NONE};
+}
+
+static CUdeviceptr address(struct operand operand) { return pointers[operand.value].pointer + operand.at; }
+
+static CUresult create(uint64_t place, uint64_t bytes, bool shareable) {
+  CUmemAllocationProp props = properties(shareable);
+  return cuMemCreate(&handles[place], bytes, &props, 0);
 }
 
 static CUresult give_access(CUdeviceptr pointer, size_t bytes) {
@@ -41,7 +53,13 @@ static CUresult give_access(CUdeviceptr pointer, size_t bytes) {
   return cuMemSetAccess(pointer, bytes, &access, 1);
 }
 
-static CUresult keep(uint64_t bytes) {
+static CUresult make_pool(uint64_t place) {
+  CUmemPoolProps props = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+                          .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}};
+  return cuMemPoolCreate(&pools[place], &props);
+}
+
+static CUresult keep(CUmemoryPool pool, uint64_t bytes) {
   cuuint64_t threshold = bytes;
   return cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &threshold);
 }
@@ -63,103 +81,130 @@ static CUresult launch(CUstream stream, uint64_t count) {
   return result;
 }
 
-static CUresult end_capture(uint64_t place, CUstream stream) {
-  CUgraph graph = NULL;
-  CUresult result = cuStreamEndCapture(stream, &graph);
-  if (result == CUDA_SUCCESS) {
-    result = cuGraphInstantiateWithFlags(&graphs[place], graph, 0);
-    CHECK_EQUAL(CUDA_SUCCESS, cuGraphDestroy(graph));
-  }
+static size_t part(uint64_t bytes) { return bytes < sizeof scratch ? bytes : sizeof scratch; }
+
+/* How much is in use beyond what was at the start: a share counts from another zero than the card. */
+static size_t used(CUresult *result) {
+  size_t available = 0;
+  size_t total = 0;
+  *result = cuMemGetInfo_v2(&available, &total);
+  return total - available;
+}
+
+static CUresult ask_info(void) {
+  CUresult result;
+  told = used(&result) - used_at_first;
   return result;
 }
 
-#define NULLS(X)                                                                                                       \
-  X(cuMemAlloc_v2(NULL, 512))                                                                                          \
-  X(cuMemAllocManaged(NULL, 512, CU_MEM_ATTACH_GLOBAL))                                                                \
-  X(cuMemAllocPitch_v2(NULL, NULL, 1, 1, 4))                                                                           \
-  X(cuMemAllocAsync(NULL, 512, NULL))                                                                                  \
-  X(cuMemAllocFromPoolAsync(NULL, 512, NULL, NULL))                                                                    \
-  X(cuMemFree_v2(0))                                                                                                   \
-  X(cuMemFreeAsync(0, NULL))                                                                                           \
-  X(cuMemCreate(NULL, 2 * MIB, NULL, 0))                                                                               \
-  X(cuMemRelease(0))                                                                                                   \
-  X(cuMemRetainAllocationHandle(NULL, NULL))                                                                           \
-  X(cuMemMap(0, 0, 0, 0, 0))                                                                                           \
-  X(cuMemUnmap(0, 0))                                                                                                  \
-  X(cuArrayCreate_v2(NULL, NULL))                                                                                      \
-  X(cuArray3DCreate_v2(NULL, NULL))                                                                                    \
-  X(cuArrayDestroy(NULL))                                                                                              \
-  X(cuMipmappedArrayCreate(NULL, NULL, 0))                                                                             \
-  X(cuMipmappedArrayDestroy(NULL))                                                                                     \
-  X(cuMemPoolCreate(NULL, NULL))                                                                                       \
-  X(cuMemPoolDestroy(NULL))                                                                                            \
-  X(cuMemPoolTrimTo(NULL, 0))                                                                                          \
-  X(cuDevicePrimaryCtxRetain(NULL, 0))                                                                                 \
-  X(cuCtxCreate_v2(NULL, 0, 0))                                                                                        \
-  X(cuCtxDestroy_v2(NULL))                                                                                             \
-  X(cuDeviceTotalMem_v2(NULL, 0))                                                                                      \
-  X(cuGraphInstantiateWithFlags(NULL, NULL, 0))                                                                        \
-  X(cuGraphLaunch(NULL, NULL))                                                                                         \
-  X(cuGraphExecDestroy(NULL))                                                                                          \
-  X(cuLaunchKernel(NULL, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL))                                                       \
-  X(cuLaunchKernelEx(NULL, NULL, NULL, NULL))                                                                          \
-  X(cuStreamBeginCapture_v2(NULL, CU_STREAM_CAPTURE_MODE_GLOBAL))                                                      \
-  X(cuImportExternalMemory(NULL, NULL))                                                                                \
-  X(cuIpcOpenMemHandle_v2(NULL, (CUipcMemHandle){{0}}, 1))                                                             \
-  X(cuGetProcAddress_v2(NULL, NULL, 12000, 0, NULL))
+static CUresult ask_range(CUdeviceptr pointer) { return cuMemGetAddressRange_v2(NULL, &told, pointer); }
 
-static CUresult say_nulls(void) {
-#define SAY(call) printf("  %s %d\n", #call, (int)(call));
-  NULLS(SAY)
-#undef SAY
-  printf("  %d\n", (int)nvmlDeviceGetMemoryInfo(NULL, NULL));
-  printf("  %d\n", (int)nvmlDeviceGetComputeRunningProcesses_v3(NULL, NULL, NULL));
-  printf("  %d\n", (int)nvmlDeviceGetProcessUtilization(NULL, NULL, NULL, 0));
-  return CUDA_SUCCESS;
+static CUresult ask_kind(CUdeviceptr pointer) {
+  unsigned int kind = 0;
+  CUresult result = cuPointerGetAttribute(&kind, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, pointer);
+  told = kind;
+  return result;
 }
 
-/* Words with the calls they stand for; a, b, c and d are the line's numbers. */
+/* Words with the calls they stand for; a, b, c and d are the line's operands, A to D their numbers. */
 #define WORDS(X)                                                                                                       \
-  X("alloc", cuMemAlloc_v2(&pointers[a].pointer, b *MIB))                                                              \
-  X("managed", cuMemAllocManaged(&pointers[a].pointer, b *MIB, CU_MEM_ATTACH_GLOBAL))                                  \
-  X("pitch", cuMemAllocPitch_v2(&pointers[a].pointer, &pitch, b, c, 4))                                                \
-  X("free", cuMemFree_v2(pointers[a].pointer))                                                                         \
-  X("async", cuMemAllocAsync(&pointers[a].pointer, b *MIB, streams[c]))                                                \
-  X("freeasync", cuMemFreeAsync(pointers[a].pointer, streams[b]))                                                      \
-  X("keep", keep(a *MIB))                                                                                              \
-  X("trim", cuMemPoolTrimTo(pool, a *MIB))                                                                             \
-  X("create", cuMemCreate(&handles[a], b *MIB, properties(c != 0), 0))                                                 \
-  X("reserve", cuMemAddressReserve(&pointers[a].pointer, pointers[a].bytes = b * MIB, 0, 0, 0))                        \
-  X("map", cuMemMap(pointers[a].pointer + c * MIB, d * MIB, 0, handles[b], 0))                                         \
-  X("access", give_access(pointers[a].pointer + b * MIB, c * MIB))                                                     \
-  X("unmap", cuMemUnmap(pointers[a].pointer + b * MIB, c * MIB))                                                       \
-  X("release", cuMemRelease(handles[a]))                                                                               \
-  X("unreserve", cuMemAddressFree(pointers[a].pointer, pointers[a].bytes))                                             \
-  X("export", export_handle(handles[a]))                                                                               \
-  X("ipc", cuIpcGetMemHandle(&(CUipcMemHandle){{0}}, pointers[a].pointer))                                             \
-  X("stream", cuStreamCreate(&streams[a], CU_STREAM_NON_BLOCKING))                                                     \
-  X("sync", cuStreamSynchronize(streams[a]))                                                                           \
-  X("launch", launch(streams[a], b))                                                                                   \
-  X("clear", cuMemsetD8Async(pointers[a].pointer, 0, b *MIB, streams[c]))                                              \
-  X("copy", cuMemcpyDtoDAsync_v2(pointers[a].pointer, pointers[b].pointer, c *MIB, streams[d]))                        \
-  X("capture", cuStreamBeginCapture_v2(streams[a], CU_STREAM_CAPTURE_MODE_THREAD_LOCAL))                               \
-  X("captured", end_capture(a, streams[b]))                                                                            \
-  X("graph", cuGraphLaunch(graphs[a], streams[b]))                                                                     \
-  X("ungraph", cuGraphExecDestroy(graphs[a]))                                                                          \
+  X("alloc", cuMemAlloc_v2(&pointers[A].pointer, B))                                                                   \
+  X("managed", cuMemAllocManaged(&pointers[A].pointer, B, CU_MEM_ATTACH_GLOBAL))                                       \
+  X("pitch", cuMemAllocPitch_v2(&pointers[A].pointer, &told, B, C, 4))                                                 \
+  X("free", cuMemFree_v2(address(a)))                                                                                  \
+  X("async", cuMemAllocAsync(&pointers[A].pointer, B, streams[C]))                                                     \
+  X("frompool", cuMemAllocFromPoolAsync(&pointers[A].pointer, B, pools[C], streams[D]))                                \
+  X("freeasync", cuMemFreeAsync(address(a), streams[B]))                                                               \
+  X("pool", make_pool(A))                                                                                              \
+  X("unpool", cuMemPoolDestroy(pools[A]))                                                                              \
+  X("keep", keep(pools[A], B))                                                                                         \
+  X("trim", cuMemPoolTrimTo(pools[A], B))                                                                              \
+  X("create", create(A, B, C != 0))                                                                                    \
+  X("reserve", cuMemAddressReserve(&pointers[A].pointer, pointers[A].bytes = B, 0, 0, 0))                              \
+  X("map", cuMemMap(address(a), C, 0, handles[B], 0))                                                                  \
+  X("access", give_access(address(a), B))                                                                              \
+  X("unmap", cuMemUnmap(address(a), B))                                                                                \
+  X("release", cuMemRelease(handles[A]))                                                                               \
+  X("unreserve", cuMemAddressFree(pointers[A].pointer, pointers[A].bytes))                                             \
+  X("export", export_handle(handles[A]))                                                                               \
+  X("ipc", cuIpcGetMemHandle(&(CUipcMemHandle){{0}}, address(a)))                                                      \
+  X("host", cuMemHostAlloc(&buffers[A], B, 0))                                                                         \
+  X("unhost", cuMemFreeHost(buffers[A]))                                                                               \
+  X("stream", cuStreamCreate(&streams[A], CU_STREAM_NON_BLOCKING))                                                     \
+  X("unstream", cuStreamDestroy_v2(streams[A]))                                                                        \
+  X("sync", cuStreamSynchronize(streams[A]))                                                                           \
+  X("event", cuEventCreate(&events[A], CU_EVENT_DEFAULT))                                                              \
+  X("unevent", cuEventDestroy_v2(events[A]))                                                                           \
+  X("record", cuEventRecord(events[A], streams[B]))                                                                    \
+  X("wait", cuStreamWaitEvent(streams[A], events[B], 0))                                                               \
+  X("syncevent", cuEventSynchronize(events[A]))                                                                        \
+  X("settle", cuCtxSynchronize())                                                                                      \
+  X("launch", launch(streams[A], B))                                                                                   \
+  X("clear", cuMemsetD8Async(address(a), 0, B, streams[C]))                                                            \
+  X("copy", cuMemcpyDtoDAsync_v2(address(a), address(b), C, streams[D]))                                               \
+  X("put", cuMemcpyHtoD_v2(address(a), scratch, part(B)))                                                              \
+  X("get", cuMemcpyDtoH_v2(scratch, address(a), part(B)))                                                              \
+  X("putasync", cuMemcpyHtoDAsync_v2(address(a), scratch, part(B), streams[C]))                                        \
+  X("getasync", cuMemcpyDtoHAsync_v2(scratch, address(a), part(B), streams[C]))                                        \
+  X("capture", cuStreamBeginCapture_v2(streams[A], CU_STREAM_CAPTURE_MODE_THREAD_LOCAL))                               \
+  X("captured", cuStreamEndCapture(streams[B], &graphs[A]))                                                            \
+  X("build", cuGraphInstantiateWithFlags(&executables[A], graphs[B], 0))                                               \
+  X("forget", cuGraphDestroy(graphs[A]))                                                                               \
+  X("graph", cuGraphLaunch(executables[A], streams[B]))                                                                \
+  X("ungraph", cuGraphExecDestroy(executables[A]))                                                                     \
+  X("info", ask_info())                                                                                                \
+  X("range", ask_range(address(a)))                                                                                    \
+  X("kind", ask_kind(address(a)))                                                                                      \
   X("nulls", say_nulls())
 
-static void replay(const char *word, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
-  size_t pitch = 0;
-  CHECK(a < MOST);
+#define A (a.value)
+#define B (b.value)
+#define C (c.value)
+#define D (d.value)
+
+static CUresult replay(const char *word, struct operand a, struct operand b, struct operand c, struct operand d) {
+  CHECK(A < MOST);
 #define CALL(name, call)                                                                                               \
   if (strcmp(word, name) == 0) {                                                                                       \
-    printf(" %d %zu\n", (int)(call), pitch);                                                                           \
-    return;                                                                                                            \
+    return call;                                                                                                       \
   }
   WORDS(CALL)
 #undef CALL
   fprintf(stderr, "%s: no such word\n", word);
   exit(2);
+}
+
+static uint64_t number(const char *text, char **rest) {
+  uint64_t value = strtoull(text, rest, 10);
+  if (**rest == 'M') {
+    value *= MIB;
+    (*rest)++;
+  }
+  return value;
+}
+
+static void replay_line(char *line) {
+  struct operand operands[OPERANDS] = {{0}};
+  printf("%s:", line);
+  char *rest = NULL;
+  const char *word = strtok_r(line, " ", &rest);
+  const char *part = strtok_r(NULL, " ", &rest);
+  for (int i = 0; part != NULL && *part != '='; i++) {
+    CHECK(i < OPERANDS);
+    char *end = NULL;
+    operands[i].value = number(part, &end);
+    operands[i].at = *end == '+' ? number(end + 1, &end) : 0;
+    CHECK(end != part && *end == '\0');
+    part = strtok_r(NULL, " ", &rest);
+  }
+  told = 0;
+  CUresult result = replay(word, operands[0], operands[1], operands[2], operands[3]);
+  printf(" %d %zu\n", (int)result, told);
+  if (part != NULL) {
+    part = strtok_r(NULL, " ", &rest);
+    CHECK(part != NULL);
+    CHECK_EQUAL((int)strtol(part, NULL, 10), (int)result);
+  }
 }
 
 int main(int argc, char **argv) {
@@ -169,17 +214,15 @@ int main(int argc, char **argv) {
   CHECK(file != NULL);
   (void)share_open();
   kernel = share_kernel(1000);
-  CHECK_EQUAL(CUDA_SUCCESS, cuDeviceGetDefaultMemPool(&pool, 0));
+  CHECK_EQUAL(CUDA_SUCCESS, cuDeviceGetDefaultMemPool(&pools[0], 0));
+  CUresult result;
+  used_at_first = used(&result);
+  CHECK_EQUAL(CUDA_SUCCESS, result);
   while (fgets(line, sizeof line, file) != NULL) {
-    char word[32];
-    unsigned long long numbers[4] = {0};
-    if (line[0] == '#' ||
-        sscanf(line, "%31s %llu %llu %llu %llu", word, &numbers[0], &numbers[1], &numbers[2], &numbers[3]) < 1) {
-      continue;
-    }
     line[strcspn(line, "\n")] = '\0';
-    printf("%s:", line);
-    replay(word, numbers[0], numbers[1], numbers[2], numbers[3]);
+    if (line[0] != '#' && line[0] != '\0') {
+      replay_line(line);
+    }
   }
   return fclose(file);
 }
