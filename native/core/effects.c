@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/syscalls.h"
+
 #define NS_PER_S 1000000000ULL
 
 static uint64_t read_clock(clockid_t clock) {
@@ -51,7 +53,7 @@ static void sleep_ns(uint64_t duration_ns) {
   int saved = errno;
   duration_ns = real_duration_ns(duration_ns);
   struct timespec duration = {.tv_sec = (time_t)(duration_ns / NS_PER_S), .tv_nsec = (long)(duration_ns % NS_PER_S)};
-  (void)nanosleep(&duration, NULL); /* a signal may cut it short: every caller looks at the clock again */
+  (void)hami_sys_sleep(&duration); /* a signal may cut it short: every caller looks at the clock again */
   errno = saved;
 }
 
@@ -66,10 +68,10 @@ static bool pid_exists(uint32_t process) {
 
 static ssize_t read_file(const char *path, char *buffer, size_t size) {
   int saved = errno;
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  int fd = hami_sys_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
   ssize_t total = fd < 0 ? -errno : 0;
   while (fd >= 0 && (size_t)total < size) {
-    ssize_t count = read(fd, buffer + total, size - (size_t)total);
+    ssize_t count = hami_sys_read(fd, buffer + total, size - (size_t)total);
     if (count < 0 && errno == EINTR) {
       continue;
     }
@@ -80,7 +82,7 @@ static ssize_t read_file(const char *path, char *buffer, size_t size) {
     total += count;
   }
   if (fd >= 0) {
-    (void)close(fd);
+    (void)hami_sys_close(fd);
   }
   errno = saved;
   return total;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/effects.h"
+#include "core/syscalls.h"
 
 #define LINE_SIZE 384
 #define LINES_PER_SECOND 100U
@@ -51,7 +52,7 @@ __attribute__((format(printf, 4, 0))) static void write_line(const char *label, 
     length = length < sizeof text - 1 ? length : sizeof text - 1;
     text[length++] = '\n';
     /* One write, so that lines of several processes do not mix; what does not go out at once is lost. */
-    ssize_t written = write(STDERR_FILENO, text, length);
+    ssize_t written = hami_sys_write(STDERR_FILENO, text, length);
     (void)written;
   }
   errno = saved;

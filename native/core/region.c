@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "core/region_create.h"
+#include "core/syscalls.h"
 #include "core/test_point.h"
 #include "core/turn.h"
 
@@ -71,7 +72,7 @@ static enum hami_region_result read_header(int fd, const unsigned char boot_id[1
   }
   HAMI_TEST_POINT("region.opened");
   memset(header, 0, sizeof *header);
-  ssize_t length = pread(fd, header, sizeof *header, 0);
+  ssize_t length = hami_sys_pread(fd, header, sizeof *header, 0);
   /* The size is taken after the header: the file may grow between the two, and a header must not seem to promise more
    * than there is. */
   if (length < 0 || !hami_region_stat(fd, found)) {
@@ -141,10 +142,10 @@ static enum hami_region_result attach_open(struct hami_region *region, int fd, u
 
 static int open_or_create(const struct hami_effects *effects, const char *path, uint32_t device_count,
                           const unsigned char boot_id[16]) {
-  int fd = open(path, HAMI_REGION_OPEN_FLAGS);
+  int fd = hami_sys_open(path, HAMI_REGION_OPEN_FLAGS, 0);
   if (fd < 0 && errno == ENOENT) {
     hami_region_create(effects, path, device_count, boot_id);
-    fd = open(path, HAMI_REGION_OPEN_FLAGS);
+    fd = hami_sys_open(path, HAMI_REGION_OPEN_FLAGS, 0);
   }
   return fd;
 }
@@ -163,7 +164,7 @@ enum hami_region_result hami_region_attach(struct hami_region *region, const str
   }
   enum hami_region_result result = fd < 0 ? HAMI_REGION_UNREACHABLE : attach_open(region, fd, device_count, boot_id);
   if (fd >= 0) {
-    (void)close(fd);
+    (void)hami_sys_close(fd);
   }
   errno = saved;
   return result;
@@ -184,10 +185,10 @@ void hami_region_detach(struct hami_region *region) {
 
 /* Opens the file again; -1 when the path leads to another one by now. */
 static int reopen(const struct hami_region *region, struct stat *found) {
-  int fd = open(region->path, HAMI_REGION_OPEN_FLAGS);
+  int fd = hami_sys_open(region->path, HAMI_REGION_OPEN_FLAGS, 0);
   if (fd >= 0 &&
       (!hami_region_stat(fd, found) || found->st_dev != region->file_device || found->st_ino != region->file_inode)) {
-    (void)close(fd);
+    (void)hami_sys_close(fd);
     return -1;
   }
   return fd;
@@ -218,7 +219,7 @@ static bool map_announced(struct hami_region *region) {
       __atomic_store_n(&region->segment_count, i + 1, __ATOMIC_RELEASE);
     }
   }
-  (void)close(fd);
+  (void)hami_sys_close(fd);
   return mapped;
 }
 
@@ -251,7 +252,7 @@ bool hami_region_grow(struct hami_region *region, uint32_t seen_count) {
                                         __ATOMIC_RELAXED);
       grown = announced(region) > seen_count;
     }
-    (void)close(fd);
+    (void)hami_sys_close(fd);
   }
   errno = saved;
   return grown;

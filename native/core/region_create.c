@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/syscalls.h"
 #include "core/test_point.h"
 #include "hami_region_layout.h"
 
@@ -50,6 +52,12 @@ void hami_region_unlock(int fd) { (void)set_lock(fd, F_UNLCK); }
 /* Whether the last call failed because the file system cannot do it, which is no reason to give up. */
 static bool unsupported(void) { return errno == EOPNOTSUPP || errno == ENOSYS; }
 
+/* The kernel ends a program by a signal that makes a file longer than its limit (ulimit -f). */
+static bool beyond_limit(off_t size) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && (rlim_t)size > limit.rlim_cur;
+}
+
 /* For file systems without fallocate, by whoever is alone with the file. */
 static bool lengthen(int fd, off_t size) {
   struct stat found;
@@ -57,7 +65,10 @@ static bool lengthen(int fd, off_t size) {
 }
 
 bool hami_region_extend(const struct hami_effects *effects, int fd, off_t size) {
-  if (fallocate(fd, 0, 0, size) == 0) {
+  if (beyond_limit(size)) {
+    return false;
+  }
+  if (hami_sys_fallocate(fd, size) == 0) {
     return true;
   }
   if (!unsupported() || !hami_region_lock(effects, fd)) {
@@ -72,13 +83,13 @@ bool hami_region_extend(const struct hami_effects *effects, int fd, off_t size) 
 static bool wipe(int fd) {
   static const char zeros[4096];
   struct stat found;
-  if (!hami_region_stat(fd, &found) || found.st_size > MOST_WIPED_BYTES) {
+  if (!hami_region_stat(fd, &found) || found.st_size > MOST_WIPED_BYTES || beyond_limit(found.st_size)) {
     return false;
   }
   for (off_t at = 0; at < found.st_size; at += (off_t)sizeof zeros) {
     off_t left = found.st_size - at;
     size_t length = left < (off_t)sizeof zeros ? (size_t)left : sizeof zeros;
-    if (pwrite(fd, zeros, length, at) != (ssize_t)length) {
+    if (hami_sys_pwrite(fd, zeros, length, at) != (ssize_t)length) {
       return false;
     }
   }
@@ -103,20 +114,20 @@ bool hami_region_lay_out(int fd, uint32_t device_count, const unsigned char boot
   header.created_unix_ns = (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
   memcpy(header.boot_id, boot_id, sizeof header.boot_id);
   off_t size = (off_t)header.head_bytes + header.segment_bytes;
-  if (!wipe(fd)) {
+  if (beyond_limit(size) || !wipe(fd)) {
     return false;
   }
   HAMI_TEST_POINT("region.wiped");
-  if (fallocate(fd, 0, 0, size) != 0 && (!unsupported() || !lengthen(fd, size))) {
+  if (hami_sys_fallocate(fd, size) != 0 && (!unsupported() || !lengthen(fd, size))) {
     return false;
   }
   HAMI_TEST_POINT("region.laid_out_empty");
   const uint64_t magic = HAMI_REGION_MAGIC;
-  if (pwrite(fd, &header, sizeof header, 0) != (ssize_t)sizeof header) {
+  if (hami_sys_pwrite(fd, &header, sizeof header, 0) != (ssize_t)sizeof header) {
     return false;
   }
   HAMI_TEST_POINT("region.laid_out_without_magic");
-  return pwrite(fd, &magic, sizeof magic, 0) == (ssize_t)sizeof magic;
+  return hami_sys_pwrite(fd, &magic, sizeof magic, 0) == (ssize_t)sizeof magic;
 }
 
 /* Whoever may write in the folder may join: the mode follows the folder's, whatever the umask is. */
@@ -144,7 +155,7 @@ void hami_region_create(const struct hami_effects *effects, const char *path, ui
   if (!name_draft(effects, path, draft)) {
     return;
   }
-  int fd = open(draft, HAMI_REGION_OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
+  int fd = hami_sys_open(draft, HAMI_REGION_OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
   if (fd < 0) {
     return;
   }
@@ -153,13 +164,13 @@ void hami_region_create(const struct hami_effects *effects, const char *path, ui
     HAMI_TEST_POINT("region.drafted");
     if (link(draft, path) != 0 && errno != EEXIST) {
       /* No hard links here: an empty file, which is then filled under the lock. */
-      int empty = open(path, HAMI_REGION_OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
+      int empty = hami_sys_open(path, HAMI_REGION_OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
       if (empty >= 0) {
         set_mode(path, empty);
-        (void)close(empty);
+        (void)hami_sys_close(empty);
       }
     }
   }
   (void)unlink(draft);
-  (void)close(fd);
+  (void)hami_sys_close(fd);
 }

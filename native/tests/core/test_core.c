@@ -168,11 +168,42 @@ static void forking_while_another_thread_is_inside_never_hangs_the_child(void) {
   in_a_process(fork_while_busy);
 }
 
+static void *operate_although_cancelled(void *unused) {
+  (void)unused;
+  CHECK(pthread_cancel(pthread_self()) == 0); /* takes effect at the next call that the C library ends threads in */
+  CHECK(hami_core_start(&names));
+  CHECK(hami_core_reserve(0, 0, 60 * MIB));
+  CHECK(!hami_core_reserve(0, 0, 60 * MIB)); /* looks for dead processes and raised limits first */
+  struct hami_ledger_row rows[4];
+  CHECK_EQUAL(1, hami_core_processes(0, rows, 4));
+  hami_core_release(0, 0, 60 * MIB);
+  __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+  pthread_testcancel();
+  return NULL;
+}
+
+static void cancel_a_thread_that_operates(void) {
+  pthread_t thread;
+  void *result;
+  stop = 0;
+  CHECK(pthread_create(&thread, NULL, operate_although_cancelled, NULL) == 0);
+  CHECK(pthread_join(thread, &result) == 0);
+  CHECK(result == PTHREAD_CANCELED);
+  CHECK_EQUAL(1, __atomic_load_n(&stop, __ATOMIC_ACQUIRE));
+  CHECK(hami_core_reserve(0, 0, 100 * MIB));
+}
+
+static void no_operation_is_where_a_cancelled_thread_ends(void) {
+  write_limits();
+  in_a_process(cancel_a_thread_that_operates);
+}
+
 int main(void) {
   RUN(without_limits_everything_is_allowed);
   RUN(starting_changes_nothing_of_the_program_s);
   RUN(threads_may_start_it_together);
   RUN(children_start_at_zero_and_leave_the_parent_alone);
   RUN(forking_while_another_thread_is_inside_never_hangs_the_child);
+  RUN(no_operation_is_where_a_cancelled_thread_ends);
   return 0;
 }

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -312,6 +313,41 @@ static void random_damage_never_crashes(void) {
   }
 }
 
+static void limit_file_sizes(void) {
+  struct rlimit limit = {.rlim_cur = 4096, .rlim_max = 4096};
+  CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+/* The signal that the kernel would send ends a program that does not expect it. */
+static void a_program_that_may_not_write_large_files_lives_on(void) {
+  for (int there = 0; there < 2; there++) {
+    world_begin();
+    if (there) {
+      world_write("region", "");
+    }
+    pid_t child = fork();
+    if (child == 0) {
+      limit_file_sizes();
+      CHECK_EQUAL(HAMI_REGION_UNREACHABLE, attach(1));
+      _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_EQUAL(0, status);
+  }
+  CHECK_EQUAL(HAMI_REGION_OK, attach(1));
+  pid_t child = fork();
+  if (child == 0) {
+    limit_file_sizes();
+    CHECK_EQUAL(HAMI_REGION_OK, attach(1));
+    CHECK(!hami_region_grow(&region, 1));
+    _exit(0);
+  }
+  int status;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK_EQUAL(0, status);
+}
+
 static void no_descriptor_stays_open(void) {
   world_begin();
   int before = open("/dev/null", O_RDONLY);
@@ -343,6 +379,7 @@ int main(void) {
   RUN(a_file_that_grows_while_it_is_joined_is_joined);
   RUN(a_count_of_segments_that_the_file_does_not_hold_is_not_believed);
   RUN(random_damage_never_crashes);
+  RUN(a_program_that_may_not_write_large_files_lives_on);
   RUN(no_descriptor_stays_open);
   return 0;
 }
