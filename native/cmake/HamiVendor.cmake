@@ -82,3 +82,27 @@ function(hami_add_lookup_test vendor name)
     hami_add_vendor_test(${vendor} ${name} PROGRAM interpose_test_lookup ARGS ${ARGN} RUN --memory-mib 1000)
   endif()
 endfunction()
+
+# hami_add_vendor_pacing_tests(VENDOR PROGRAM target MACHINE file): how near the share of device time comes, by PROGRAM
+# (tests/interpose/pacing.h) on the first card of a machine. Bounds are wide: the machine runs other things, and a launch
+# that comes late is time lost. `make bench` measures for NVIDIA.
+function(hami_add_vendor_pacing_tests vendor)
+  cmake_parse_arguments(arg "" "PROGRAM;MACHINE" "" ${ARGN})
+  # name, nanoseconds, processes, manner, least, most, limit
+  set(rows short_10=50000=1=async=3=13=10 long_50=20000000=1=sync=25=57=50 short_50=200000=1=sync=12=57=50
+      shared_10=1000000=4=async=4=14=10)
+  foreach(row IN LISTS rows)
+    string(REPLACE "=" ";" row ${row})
+    list(GET row 0 name)
+    list(GET row 6 limit)
+    list(SUBLIST row 1 3 load)
+    list(SUBLIST row 4 2 bounds)
+    if(HAMI_SANITIZE)
+      list(GET bounds 1 most)
+      set(bounds 0 ${most}) # slow enough to leave any share unused
+    endif()
+    hami_add_vendor_test(${vendor} pacing.${name} PROGRAM ${arg_PROGRAM} ARGS ${load} 0.8 ${bounds}
+                         RUN --machine "${arg_MACHINE}" --core-percent ${limit})
+    set_tests_properties(${vendor}.pacing.${name} PROPERTIES RUN_SERIAL ON)
+  endforeach()
+endfunction()

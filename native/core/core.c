@@ -135,6 +135,8 @@ void hami_core_settle(int device, uint64_t charged_ns, uint64_t measured_ns, uin
   }
 }
 
+bool hami_core_contended(int device) { return hami_core_active() && hami_pacing_contended(&pacing, device); }
+
 void hami_core_observe_others(int device, bool busy) {
   if (hami_core_active()) {
     hami_pacing_observe_others(&pacing, device, busy);

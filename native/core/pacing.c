@@ -314,6 +314,11 @@ void hami_pacing_observe_others(struct hami_pacing *pacing, int device_index, bo
   }
 }
 
+bool hami_pacing_contended(const struct hami_pacing *pacing, int device) {
+  return known_device(pacing, device) &&
+         __atomic_load_n(&pacing->limits->contention[device], __ATOMIC_RELAXED) == HAMI_CONTENTION_SOME;
+}
+
 uint64_t hami_pacing_busy_ns(struct hami_pacing *pacing, int device_index) {
   return known_device(pacing, device_index)
              ? __atomic_load_n(&record_of(pacing, (uint32_t)device_index)->busy_ns, __ATOMIC_RELAXED)

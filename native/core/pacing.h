@@ -73,6 +73,9 @@ void hami_pacing_settle(struct hami_pacing *pacing, int device, uint64_t charged
  * launching; the host's word in the limits file, where there is one, counts more. */
 void hami_pacing_observe_others(struct hami_pacing *pacing, int device, bool busy);
 
+/* True where the host's word is that other containers work on `device`. */
+bool hami_pacing_contended(const struct hami_pacing *pacing, int device);
+
 /* Device time counted so far for the container, to be subtracted from the device's own counters. */
 uint64_t hami_pacing_busy_ns(struct hami_pacing *pacing, int device);
 

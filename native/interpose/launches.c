@@ -1,138 +1,186 @@
 #include "launches.h"
 
-#include <pthread.h>
-#include <stddef.h>
-
 #include "books.h"
 #include "core/core.h"
+#include "core/effects.h"
+#include "estimates.h"
+#include "measures.h"
 #include "vendor.h"
 
-#define PENDING 64
-#define KNOWN 256 /* a power of two */
+/* Outside a limit one launch in this time is measured, for all of its thread's since the last. */
+#define ACTIVITY_INTERVAL_NS 20000000ULL
 
-struct measured {
-  int device;
-  uint64_t what;
-  uint64_t charged_ns;
-  void *begin;
-  void *end; /* NULL: the place is free */
+/* A launch of unknown length waits at most this long for the result of one before it. */
+#define LEARNING_NS 100000000ULL
+#define LEARNING_STEP_NS 200000ULL
+
+/* No launch is charged with more than this for the time that another has been out: that one may never end. */
+#define MOST_AGE_NS 1000000000ULL
+
+/* How often the container's other processes are counted. */
+#define CROWD_INTERVAL_NS 100000000ULL
+#define WATCHED_DEVICES 64
+
+struct crowd {
+  uint64_t looked_ns; /* the thread that moves it looks */
+  uint32_t contended;
 };
 
-struct estimate {
-  uint64_t what;
-  uint64_t took_ns;
-};
+static struct crowd crowds[WATCHED_DEVICES];
+static uint32_t anything_known; /* some launch of this process was measured */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct measured pending[PENDING];
-static struct estimate estimates[KNOWN];
+static __thread uint32_t unmeasured __attribute__((tls_model("initial-exec")));
+static __thread uint64_t activity_ns __attribute__((tls_model("initial-exec")));
 
-static struct estimate *estimate_of(uint64_t what) {
-  return &estimates[((what * 0x9e3779b97f4a7c15ULL) >> 32) & (KNOWN - 1)];
-}
-
-static uint64_t expected_ns(uint64_t what) {
-  (void)pthread_mutex_lock(&lock);
-  const struct estimate *estimate = estimate_of(what);
-  uint64_t took_ns = estimate->what == what ? estimate->took_ns : 0;
-  (void)pthread_mutex_unlock(&lock);
-  return took_ns;
-}
-
-/* Half of the old and half of the new, so that one odd measurement does not decide. */
-static void learn(uint64_t what, uint64_t took_ns) {
-  (void)pthread_mutex_lock(&lock);
-  struct estimate *estimate = estimate_of(what);
-  uint64_t before_ns = estimate->what == what && estimate->took_ns != 0 ? estimate->took_ns : took_ns;
-  *estimate = (struct estimate){.what = what, .took_ns = before_ns / 2 + took_ns / 2};
-  (void)pthread_mutex_unlock(&lock);
-}
-
-static struct measured take(int place) {
-  (void)pthread_mutex_lock(&lock);
-  struct measured taken = pending[place];
-  pending[place].end = NULL;
-  (void)pthread_mutex_unlock(&lock);
-  return taken;
-}
-
-static bool put(const struct measured *measured) {
-  bool stored = false;
-  (void)pthread_mutex_lock(&lock);
-  for (int place = 0; place < PENDING && !stored; place++) {
-    stored = pending[place].end == NULL;
-    if (stored) {
-      pending[place] = *measured;
-    }
+uint64_t hami_launches_shape(uint64_t function, const uint64_t *sizes, size_t count) {
+  uint64_t key = hami_estimates_mix(0, function);
+  for (size_t i = 0; i < count; i++) {
+    key = hami_estimates_mix(key, sizes[i]);
   }
-  (void)pthread_mutex_unlock(&lock);
-  return stored;
+  return key;
 }
 
-static void settle(const struct measured *measured) {
-  uint64_t took_ns = hami_vendor.timer->between_ns(measured->begin, measured->end);
-  if (took_ns != 0) {
-    learn(measured->what, took_ns);
+/* True when measured times may contain waits for work that is not this process's: others of the container are on the
+ * device, or the host says that other containers are at work. Where nothing is known of those, a launch costs what it
+ * measured: the share is not exceeded. */
+static bool contends(int device) {
+  if (device < 0 || device >= WATCHED_DEVICES) {
+    return false;
   }
-  hami_core_settle(measured->device, measured->charged_ns, took_ns == 0 ? measured->charged_ns : took_ns, 1);
-  hami_vendor.timer->drop(measured->begin);
-  hami_vendor.timer->drop(measured->end);
+  struct crowd *crowd = &crowds[device];
+  uint64_t now_ns = hami_effects_system.coarse_ns();
+  uint64_t looked_ns = __atomic_load_n(&crowd->looked_ns, __ATOMIC_RELAXED);
+  if (now_ns - looked_ns >= CROWD_INTERVAL_NS &&
+      __atomic_compare_exchange_n(&crowd->looked_ns, &looked_ns, now_ns, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+    struct hami_ledger_row rows[2];
+    bool shared = hami_core_processes(device, rows, 2) > 1 || hami_core_contended(device);
+    __atomic_store_n(&crowd->contended, shared ? 1 : 0, __ATOMIC_RELAXED);
+  }
+  return __atomic_load_n(&crowd->contended, __ATOMIC_RELAXED) != 0;
 }
 
-/* An entry is out of the table while the driver is asked about it: no other thread drops its events meanwhile. */
+/* Device time of one measured launch; of several that may contain waits for others the smallest counts. */
+static uint64_t learn(const struct hami_measured *measured) {
+  bool contended = contends(measured->device);
+  hami_estimates_add(measured->key, measured->measured_ns, measured->alone || !contended,
+                     hami_effects_system.coarse_ns());
+  __atomic_store_n(&anything_known, 1, __ATOMIC_RELAXED);
+  if (!contended) {
+    return measured->measured_ns;
+  }
+  uint64_t known_ns = hami_estimates_get(measured->key, true);
+  uint64_t typical_ns = hami_core_typical_ns(measured->device);
+  uint64_t likely_ns = known_ns != 0 ? known_ns : measured->charged_ns > typical_ns ? measured->charged_ns : typical_ns;
+  return likely_ns != 0 && likely_ns < measured->measured_ns ? likely_ns : measured->measured_ns;
+}
+
 static void settle_finished(void) {
-  for (int place = 0; place < PENDING; place++) {
-    if (__atomic_load_n(&pending[place].end, __ATOMIC_RELAXED) == NULL) {
-      continue;
-    }
-    struct measured measured = take(place);
-    if (measured.end == NULL) {
-      continue;
-    }
-    if (hami_vendor.timer->reached(measured.end) || !put(&measured)) {
-      settle(&measured);
-    }
+  struct hami_measured measured;
+  while (hami_measures_collect(&measured)) {
+    uint64_t took_ns = measured.measured_ns == 0 ? measured.charged_ns : learn(&measured) * measured.launches;
+    hami_core_settle(measured.device, measured.charged_ns, took_ns, measured.launches);
   }
 }
 
-void hami_launches_begin(struct hami_launch *launch, int device, uint64_t what, void *stream) {
-  const struct hami_timer *timer = hami_vendor.timer;
-  *launch = (struct hami_launch){.device = HAMI_NO_DEVICE, .what = what, .stream = stream};
-  if (device == HAMI_NO_DEVICE || timer == NULL || !hami_core_paces(device) || timer->recording(stream)) {
+/* The best guess about a launch while one before it, of the same kind, is still out after `age_ns`. */
+static uint64_t guess(int device, uint64_t age_ns) {
+  uint64_t typical_ns = hami_core_typical_ns(device);
+  uint64_t least_ns = age_ns < MOST_AGE_NS ? age_ns : MOST_AGE_NS;
+  return typical_ns > least_ns ? typical_ns : least_ns;
+}
+
+/*
+ * Expected device time, 0 when nothing is known. A program may queue hundreds of launches before the first has ended,
+ * so a launch of a kind that was never measured waits a little for the result.
+ */
+static uint64_t expect(int device, uint64_t key) {
+  bool contended = contends(device);
+  uint64_t expected_ns = hami_estimates_get(key, contended);
+  uint64_t begun_ns = 0;
+  uint64_t age_ns = 0;
+  uint64_t awaited = __atomic_load_n(&anything_known, __ATOMIC_RELAXED) != 0 ? key : HAMI_MEASURES_ANY_KEY;
+  while (expected_ns == 0 && hami_measures_pending(awaited, &age_ns)) {
+    uint64_t now_ns = hami_effects_system.now_ns();
+    begun_ns = begun_ns == 0 ? now_ns : begun_ns;
+    if (now_ns - begun_ns >= LEARNING_NS) {
+      return guess(device, age_ns);
+    }
+    hami_effects_system.sleep_ns(LEARNING_STEP_NS);
+    settle_finished();
+    expected_ns = hami_estimates_get(key, contended);
+  }
+  return expected_ns;
+}
+
+static void begin_limited(struct hami_launch *launch, int device) {
+  bool measurable = launch->stream != HAMI_UNKNOWN_STREAM;
+  settle_finished();
+  launch->device = device;
+  launch->limited = true;
+  /* The first launch of the container has the device to itself: the core lets the others wait for what it tells. */
+  bool nothing_known = hami_core_typical_ns(device) == 0;
+  uint64_t expected_ns = measurable ? expect(device, launch->key) : hami_estimates_get(launch->key, contends(device));
+  launch->charged_ns = hami_core_admit(device, expected_ns, settle_finished);
+  launch->alone = nothing_known && hami_core_typical_ns(device) == 0;
+  if (measurable && hami_estimates_wanted(launch->key)) {
+    launch->measure = hami_measures_start(device, launch->stream);
+  }
+}
+
+static void begin_unlimited(struct hami_launch *launch, int device) {
+  uint64_t now_ns = hami_effects_system.coarse_ns();
+  unmeasured++;
+  if (now_ns - activity_ns < ACTIVITY_INTERVAL_NS || launch->stream == HAMI_UNKNOWN_STREAM ||
+      hami_vendor.timer->recording(launch->stream)) {
     return;
   }
   settle_finished();
   launch->device = device;
-  launch->charged_ns = hami_core_admit(device, expected_ns(what), settle_finished);
-  launch->begin = timer->mark(stream);
+  launch->launches = unmeasured;
+  launch->measure = hami_measures_start(device, launch->stream);
+  unmeasured = 0;
+  activity_ns = now_ns;
+}
+
+void hami_launches_begin(struct hami_launch *launch, int device, uint64_t what, void *stream) {
+  const struct hami_timer *timer = hami_vendor.timer;
+  *launch = (struct hami_launch){
+      .device = HAMI_NO_DEVICE, .key = hami_estimates_mix(0, what), .stream = stream, .launches = 1};
+  if (device == HAMI_NO_DEVICE || timer == NULL) {
+    return;
+  }
+  if (!hami_core_paces(device)) {
+    begin_unlimited(launch, device);
+  } else if (stream == HAMI_UNKNOWN_STREAM || !timer->recording(stream)) {
+    begin_limited(launch, device);
+  }
 }
 
 void hami_launches_end(struct hami_launch *launch, bool done) {
-  const struct hami_timer *timer = hami_vendor.timer;
   if (launch->device == HAMI_NO_DEVICE) {
     return;
   }
-  void *end = done && launch->begin != NULL ? timer->mark(launch->stream) : NULL;
-  struct measured measured = {.device = launch->device,
-                              .what = launch->what,
-                              .charged_ns = launch->charged_ns,
-                              .begin = launch->begin,
-                              .end = end};
-  if (end != NULL && put(&measured)) {
+  if (launch->measure != NULL && done) {
+    const struct hami_measured expected = {.device = launch->device,
+                                           .key = launch->key,
+                                           .charged_ns = launch->charged_ns,
+                                           .launches = launch->launches,
+                                           .alone = launch->alone};
+    hami_measures_end(launch->measure, launch->stream, &expected);
     return;
   }
-  if (launch->begin != NULL) {
-    timer->drop(launch->begin);
+  if (launch->measure != NULL) {
+    hami_measures_cancel(launch->measure);
   }
-  if (end != NULL) {
-    timer->drop(end);
+  if (launch->limited) {
+    hami_core_settle(launch->device, launch->charged_ns, done ? launch->charged_ns : 0, done ? 1 : 0);
   }
-  hami_core_settle(launch->device, launch->charged_ns, done ? launch->charged_ns : 0, done ? 1 : 0);
 }
 
 void hami_launches_after_fork_in_child(void) {
-  lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-  for (int place = 0; place < PENDING; place++) {
-    pending[place].end = NULL;
+  __atomic_store_n(&anything_known, 0, __ATOMIC_RELAXED);
+  for (int i = 0; i < WATCHED_DEVICES; i++) {
+    crowds[i] = (struct crowd){0};
   }
+  hami_measures_after_fork_in_child();
 }

@@ -21,18 +21,12 @@
  * *status), whose status 0 means no.
  */
 #define HAMI_DEFINE_TIMER(create, record, query, elapsed, destroy, capturing)                                          \
-  static void drop(void *event) { (void)(destroy); }                                                                   \
-  static void *mark(void *stream) {                                                                                    \
+  static void destroy_event(void *event) { (void)(destroy); }                                                          \
+  static void *create_event(void) {                                                                                    \
     void *event = NULL;                                                                                                \
-    if ((create) != HAMI_SUCCESS) {                                                                                    \
-      return NULL;                                                                                                     \
-    }                                                                                                                  \
-    if ((record) != HAMI_SUCCESS) {                                                                                    \
-      drop(event);                                                                                                     \
-      return NULL;                                                                                                     \
-    }                                                                                                                  \
-    return event;                                                                                                      \
+    return (create) == HAMI_SUCCESS ? event : NULL;                                                                    \
   }                                                                                                                    \
+  static bool record_event(void *event, void *stream) { return (record) == HAMI_SUCCESS; }                             \
   static bool reached(void *event) { return (query) == HAMI_SUCCESS; }                                                 \
   static uint64_t between_ns(void *begin, void *end) {                                                                 \
     float ms = 0;                                                                                                      \
@@ -43,8 +37,7 @@
     /* The default stream cannot be captured. */                                                                       \
     return stream != NULL && (capturing) == HAMI_SUCCESS && status != 0;                                               \
   }                                                                                                                    \
-  const struct hami_timer hami_timer = {                                                                               \
-      .mark = mark, .reached = reached, .between_ns = between_ns, .drop = drop, .recording = recording}
+  const struct hami_timer hami_timer = {create_event, destroy_event, record_event, reached, between_ns, recording}
 
 extern const struct hami_timer hami_timer;
 

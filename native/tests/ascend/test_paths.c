@@ -81,6 +81,7 @@ static void errors_are_the_drivers(void) {
   CHECK_EQUAL(107000, rtMalloc(NULL, 8 * CARD_BYTES, 0, 0));
   CHECK_EQUAL(107000, rtMemGetInfo(NULL, NULL));
   CHECK_EQUAL(107000, rtsMemFreePhysical(NULL));
+  CHECK_EQUAL(107000, rtKernelLaunch(NULL, 1, NULL, 0, NULL, NULL));
 }
 
 int main(void) {

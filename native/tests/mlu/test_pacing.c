@@ -1,10 +1,11 @@
-/* Launches wait for the share of device time, also those that reach the driver by its table. Run inside 30 percent. */
+/* Launches wait for the share of device time, also those that reach the driver by its table. Arguments:
+ * tests/interpose/pacing.h. */
+#include "tests/interpose/pacing.h"
+
 #include <stdbool.h>
 
-#include "fake/card/card.h"
 #include "mlu/api.h"
 #include "tests/core/check.h"
-#include "tests/interpose/pacing.h"
 
 typedef CNresult (*invoke_function)(CNkernel, unsigned int, unsigned int, unsigned int, KernelClass, unsigned int,
                                     CNqueue, void **, void **);
@@ -22,17 +23,9 @@ static int launch(const uint64_t *duration_ns) {
   return invoke((CNkernel)(uintptr_t)duration_ns, 4, 1, 1, 4, 0, NULL, NULL, NULL);
 }
 
-static void synchronise(void) {
-  CNnotifier notifier = NULL;
-  CHECK_EQUAL(CN_SUCCESS, cnCreateNotifier(&notifier, 0));
-  CHECK_EQUAL(CN_SUCCESS, cnPlaceNotifier(notifier, NULL));
-  while (cnQueryNotifier(notifier) != CN_SUCCESS) {
-  }
-  CHECK_EQUAL(CN_SUCCESS, cnDestroyNotifier(notifier));
-}
+static void synchronise(void) { CHECK_EQUAL(CN_SUCCESS, cnQueueSync(NULL)); }
 
-int main(void) {
-  pacing_check(launch, synchronise);
-  CHECK(cnInvokeKernel(NULL, 1, 1, 1, 4, 0, NULL, NULL, NULL) != CN_SUCCESS); /* the driver's own answer */
-  return 0;
+int main(int argc, char **argv) {
+  static const struct pacing_vendor vendor = {.launch = launch, .synchronise = synchronise};
+  return pacing_load(argc, argv, &vendor);
 }

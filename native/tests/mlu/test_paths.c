@@ -69,6 +69,7 @@ static void errors_are_the_drivers(void) {
   CHECK_EQUAL(100003, cnMemGetInfo(NULL, NULL));
   CHECK_EQUAL(100003, cnGetExportFunction("cnNoSuchFunction", &function));
   CHECK(function == NULL);
+  CHECK_EQUAL(100003, cnInvokeKernel(NULL, 1, 1, 1, 4, 0, NULL, NULL, NULL));
 }
 
 int main(void) {

@@ -3,8 +3,8 @@
  * shape, or graph). Fixed memory: a newcomer takes the place of the key it collides with. No locks; racing updates lose
  * a sample at worst. Callable from anywhere.
  */
-#ifndef HAMI_NVIDIA_ESTIMATES_H
-#define HAMI_NVIDIA_ESTIMATES_H
+#ifndef HAMI_INTERPOSE_ESTIMATES_H
+#define HAMI_INTERPOSE_ESTIMATES_H
 
 #include <stdbool.h>
 #include <stdint.h>
