@@ -9,8 +9,8 @@ VENV   := .venv/bin
 NATIVE := build/native
 JOBS   ?= 2
 FUZZ_S ?= 20
-# Emulation keeps no time, starts no other program, knows no bare clone, and has no room for a card's address range.
-NOT_EMULATED := pacing|shares|schedules|torture|invisible|neighbours|hostile|stripped|vfork_exec|clone|oversubscribed|regions|test_state
+# Emulation keeps no time, starts no other program, traces none, knows no bare clone, and has no room for a card's address range.
+NOT_EMULATED := pacing|shares|schedules|torture|invisible|neighbours|hostile|stripped|vfork_exec|clone|oversubscribed|regions|test_state|adds_only_its_loading
 SCHEDULES ?= 100000
 SEED ?= 1
 # A schedule mostly waits: for processes that are stopped, and for its share of the device.
@@ -127,6 +127,7 @@ bench: sync $(NATIVE)/build.ninja ## Measure the fit engine, the command line an
 	$(VENV)/python benchmarks/fit/run.py --runs 1
 	$(VENV)/python benchmarks/cli/start_up.py
 	$(VENV)/python benchmarks/native/run.py
+	$(VENV)/python benchmarks/native/start_up.py
 
 site: sync ## The documentation as a site, in build/site; a dead link or a page that is not in the menu is an error
 	NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs build --quiet

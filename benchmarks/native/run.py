@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+
+from settings import BARE, NO_LIMITS, Settings, share
 
 # Nanoseconds that a call may take longer than on the bare double.
 BUDGETS_NS = {
@@ -26,41 +26,18 @@ BUDGETS_NS = {
 FREE_GROWTH = 2.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """One way to run the program."""
-
-    name: str
-    preload: bool
-    limits: str | None
-
-
 def _settings(region: Path, uuid: str) -> tuple[Settings, ...]:
-    head = f"hami-limits 1\nregion {region}\ncore-policy force\n"
     return (
-        Settings(name="bare", preload=False, limits=None),
-        Settings(name="no limits", preload=True, limits=None),
-        Settings(name="memory limit", preload=True, limits=f"{head}device {uuid} memory_mib=40000\n"),
-        Settings(
-            name="memory and core limit", preload=True, limits=f"{head}device {uuid} memory_mib=40000 core_percent=50\n"
-        ),
+        BARE,
+        NO_LIMITS,
+        share("memory limit", region=region, uuid=uuid, limit="memory_mib=40000"),
+        share("memory and core limit", region=region, uuid=uuid, limit="memory_mib=40000 core_percent=50"),
     )
 
 
 def measure(*, build: Path, machine: Path, settings: Settings, folder: Path) -> dict[str, float]:
     """Run the program once under ``settings``."""
-    limits = folder / f"{settings.name.replace(' ', '-')}.limits"
-    variables = {
-        **os.environ,
-        "LD_LIBRARY_PATH": str(build / "lib" / "fake"),
-        "HAMI_FAKE_MACHINE": str(machine),
-        "HAMI_FAKE_STATE": str(folder / "state"),
-    }
-    if settings.preload:
-        variables["LD_PRELOAD"] = str(build / "lib" / "libhami_nvidia.so")
-    if settings.limits is not None:
-        limits.write_text(settings.limits, encoding="utf-8")
-        variables["HAMI_LIMITS_FILE"] = str(limits)
+    variables = settings.environment(build=build, machine=machine, folder=folder)
     program = build / "tests" / "nvidia" / "nvidia_calls"
     done = subprocess.run([str(program)], env=variables, check=True, capture_output=True, text=True)
     numbers: dict[str, float] = json.loads(done.stdout)

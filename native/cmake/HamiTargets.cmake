@@ -30,10 +30,11 @@ function(hami_add_static target)
   hami_set_flags(${target})
 endfunction()
 
-# How a preload library is linked: exports only what the version script names, binds at load time.
+# How a preload library is linked: exports only what the version script names, binds at load time. Its own table of
+# wrappers needs no search by the loader, which every program that is started would pay for.
 function(hami_link_preload target exports)
   target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack
-                      -Wl,--as-needed "-Wl,--version-script=${exports}")
+                      -Wl,-Bsymbolic-functions -Wl,--as-needed "-Wl,--version-script=${exports}")
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${exports}")
 endfunction()
 
@@ -58,6 +59,7 @@ function(hami_add_preload target)
   if(HAMI_TESTS AND NOT HAMI_SANITIZE)
     add_test(NAME ${target}.needs_only_libc
       COMMAND ${Python3_EXECUTABLE} "${HAMI_NATIVE_ROOT}/cmake/check_library.py" "$<TARGET_FILE:${target}>")
+    add_test(NAME ${target}.adds_only_its_loading COMMAND interpose_syscalls "$<TARGET_FILE:${target}>")
   endif()
 endfunction()
 

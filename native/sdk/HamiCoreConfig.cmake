@@ -37,7 +37,9 @@ hami_import(hami_interpose INCLUDE "${HAMI_NATIVE_ROOT}/interpose" LINK hami_cor
 hami_import(hami_fake_common INCLUDE "${HAMI_NATIVE_ROOT}/fake")
 hami_import(hami_fake_card INCLUDE "${HAMI_NATIVE_ROOT}/fake/card" LINK hami_fake_common)
 
-# What holds for every way to get memory (tests/interpose/paths.h), for a program of the vendor's tests to link.
+# What holds for every way to get memory (tests/interpose/paths.h), for a program of the vendor's tests to link; and the
+# program that counts what a library adds to others.
 if(HAMI_TESTS AND NOT TARGET hami_tests_paths)
   hami_add_static(hami_tests_paths "${HAMI_NATIVE_ROOT}/tests/interpose/paths.c")
+  hami_add_program(interpose_syscalls "${HAMI_NATIVE_ROOT}/tests/interpose/syscalls.c")
 endif()
