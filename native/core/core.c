@@ -106,6 +106,8 @@ uint64_t hami_core_used_bytes(int device) { return hami_core_active() ? hami_led
 
 uint64_t hami_core_own_bytes(int device) { return hami_core_active() ? hami_ledger_own_bytes(&ledger, device) : 0; }
 
+uint64_t hami_core_taken_bytes(int device) { return hami_core_active() ? hami_ledger_taken_bytes(&ledger, device) : 0; }
+
 uint64_t hami_core_limit_bytes(int device) {
   return hami_core_active() ? hami_ledger_limit_bytes(&ledger, device) : HAMI_UNLIMITED;
 }

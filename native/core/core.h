@@ -34,6 +34,7 @@ void hami_core_force(int device, unsigned int class, uint64_t bytes);
 void hami_core_release(int device, unsigned int class, uint64_t bytes);
 uint64_t hami_core_used_bytes(int device);
 uint64_t hami_core_own_bytes(int device);
+uint64_t hami_core_taken_bytes(int device);
 uint64_t hami_core_limit_bytes(int device); /* HAMI_UNLIMITED: none */
 bool hami_core_over_limit(int device);
 size_t hami_core_processes(int device, struct hami_ledger_row *rows, size_t size);

@@ -202,6 +202,7 @@ static void add_own(struct hami_ledger *ledger, uint32_t device, unsigned int cl
   struct hami_self *self = ledger->self;
   self->bytes[device] = saturating_add(self->bytes[device], bytes);
   self->class_bytes[device][class] = saturating_add(self->class_bytes[device][class], bytes);
+  self->taken_bytes[device] += bytes;
   publish_charge(ledger, device);
 }
 
@@ -337,6 +338,15 @@ uint64_t hami_ledger_own_bytes(struct hami_ledger *ledger, int device) {
   uint64_t own = ledger->self->bytes[device];
   leave(ledger);
   return own;
+}
+
+uint64_t hami_ledger_taken_bytes(struct hami_ledger *ledger, int device) {
+  if (!enter(ledger, device)) {
+    return 0;
+  }
+  uint64_t taken = ledger->self->taken_bytes[device];
+  leave(ledger);
+  return taken;
 }
 
 uint64_t hami_ledger_limit_bytes(struct hami_ledger *ledger, int device) {

@@ -49,6 +49,10 @@ void hami_ledger_release(struct hami_ledger *ledger, int device, unsigned int cl
 uint64_t hami_ledger_used_bytes(struct hami_ledger *ledger, int device);
 uint64_t hami_ledger_own_bytes(struct hami_ledger *ledger, int device);
 
+/* All that this process ever took on `device`, whatever it gave back since: two readings tell what was taken between
+ * them, the wrap of the counter included. */
+uint64_t hami_ledger_taken_bytes(struct hami_ledger *ledger, int device);
+
 /* The limit, HAMI_UNLIMITED when there is none. */
 uint64_t hami_ledger_limit_bytes(struct hami_ledger *ledger, int device);
 

@@ -39,6 +39,7 @@ struct hami_self {
   struct hami_identity identity;
   uint64_t bytes[HAMI_LIMITS_MAX_DEVICES]; /* sums of the next */
   uint64_t class_bytes[HAMI_LIMITS_MAX_DEVICES][HAMI_REGION_CLASSES];
+  uint64_t taken_bytes[HAMI_LIMITS_MAX_DEVICES]; /* all that was ever added to `bytes`; wraps */
 };
 
 /* When the first process of this PID namespace started, on the monotonic clock; 0 when /proc does not tell. */

@@ -8,7 +8,13 @@
 
 bool hami_books_reserve(struct hami_charge *charge, int device, enum hami_books_class class, uint64_t bytes) {
   *charge = (struct hami_charge){.device = device, .class = class, .bytes = bytes};
-  if (device == HAMI_NO_DEVICE || hami_core_reserve(device, class, bytes)) {
+  if (device == HAMI_NO_DEVICE) {
+    return true;
+  }
+  if (hami_vendor.before_reserve != NULL) {
+    hami_vendor.before_reserve();
+  }
+  if (hami_core_reserve(device, class, bytes)) {
     return true;
   }
   /* Some memory goes back without a call this library sees; what is charged for it may be out of date. */

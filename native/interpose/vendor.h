@@ -20,6 +20,8 @@ struct hami_vendor {
   const struct hami_timer *timer; /* how launches are measured, NULL: they are not paced; see launches.h */
   int function_count;
   int hook_count; /* the wrapped functions come first in the table */
+  /* May be NULL: called before each allocation, to bring charges up to date for memory that was taken unseen. */
+  void (*before_reserve)(void);
   /* May be NULL: brings charges for memory that went back unseen up to date; true when that may have freed some. */
   bool (*reclaim)(void);
   /* May be NULL: for vendors whose pools count what they hold themselves, an allocation out of one is gone. */

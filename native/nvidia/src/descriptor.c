@@ -7,7 +7,9 @@
 #include "devices.h"
 #include "functions.h"
 #include "graph_memory.h"
+#include "growth.h"
 #include "libraries.h"
+#include "own_memory.h"
 #include "pace.h"
 #include "pools.h"
 
@@ -15,12 +17,20 @@ static const char *const prefixes[] = {"cu", "nvml", NULL};
 
 void *hami_reals[HAMI_FUNCTION_COUNT];
 
+/* Whatever went back unseen, before an allocation is refused. */
+static bool reclaim(void) {
+  bool shrank = hami_pools_refresh();
+  return hami_growth_reclaim() || shrank;
+}
+
 static void after_fork_in_child(void) {
   hami_pools_after_fork_in_child();
   hami_graph_memory_after_fork_in_child();
   hami_pace_after_fork_in_child();
   hami_devices_after_fork_in_child();
   hami_contexts_after_fork_in_child();
+  hami_own_memory_after_fork_in_child();
+  hami_growth_after_fork_in_child();
 }
 
 const struct hami_vendor hami_vendor = {
@@ -29,7 +39,8 @@ const struct hami_vendor hami_vendor = {
     .environment = &hami_environment,
     .function_count = HAMI_FUNCTION_COUNT,
     .hook_count = HAMI_HOOK_COUNT,
-    .reclaim = hami_pools_refresh,
+    .before_reserve = hami_growth_check,
+    .reclaim = reclaim,
     .pool_freed = hami_pools_freed,
     .after_fork_in_child = after_fork_in_child,
 };

@@ -1,5 +1,6 @@
 /* Contexts: charged when they are made; what they own ends with them. */
 #include "contexts.h"
+#include "growth.h"
 #include "hook.h"
 
 /* The most ordinals CUDA gives one process. */
@@ -79,8 +80,9 @@ static bool cached(CUdevice ordinal) { return ordinal >= 0 && ordinal < MAX_ORDI
 
 CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev) {
   HAMI_CUDA_ENTER(cuDevicePrimaryCtxRetain, pctx, dev);
-  struct hami_contexts_snapshot before = {.device = HAMI_NO_DEVICE};
-  if (!primary_is_active(dev)) {
+  struct hami_contexts_snapshot before;
+  bool joined = primary_is_active(dev);
+  if (!joined) {
     hami_contexts_look(&before, dev);
   }
   CUresult result = real(pctx, dev);
@@ -89,8 +91,32 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev) {
       __atomic_store_n(&primary_contexts[dev], *pctx, __ATOMIC_RELEASE);
       (void)__atomic_add_fetch(&primary_retains[dev], 1, __ATOMIC_ACQ_REL);
     }
-    hami_contexts_made(&before, *pctx);
+    if (joined) {
+      hami_contexts_joined(dev, *pctx);
+    } else {
+      hami_contexts_made(&before, *pctx);
+    }
   }
+  HAMI_LEAVE(result);
+}
+
+/* A green context makes the primary one of its device if need be, and keeps it until its own end. */
+CUresult cuGreenCtxCreate(CUgreenCtx *phCtx, CUdevResourceDesc desc, CUdevice dev, unsigned int flags) {
+  HAMI_CUDA_ENTER(cuGreenCtxCreate, phCtx, desc, dev, flags);
+  MAKE_CONTEXT(phCtx, dev, phCtx, desc, dev, flags);
+}
+
+CUresult cuGreenCtxDestroy(CUgreenCtx hCtx) {
+  HAMI_CUDA_ENTER(cuGreenCtxDestroy, hCtx);
+  DESTROY_CONTEXT(hCtx);
+}
+
+/* Device heap, printf buffer and stacks are device memory. */
+CUresult cuCtxSetLimit(CUlimit limit, size_t value) {
+  HAMI_CUDA_ENTER(cuCtxSetLimit, limit, value);
+  CUresult result = real(limit, value);
+  hami_growth_expect(HAMI_GROWTH_MORE | HAMI_GROWTH_LESS);
+  hami_growth_check();
   HAMI_LEAVE(result);
 }
 

@@ -1,6 +1,7 @@
 /* What the device says about its memory. The driver is asked first, with the caller's own pointers, NULL or not. */
 #include "core/log.h"
 #include "devices.h"
+#include "growth.h"
 #include "hook.h"
 #include "share.h"
 
@@ -13,6 +14,7 @@ CUresult cuInit(unsigned int Flags) {
 CUresult cuMemGetInfo_v2(size_t *free, size_t *total) {
   HAMI_CUDA_ENTER(cuMemGetInfo_v2, free, total);
   CUresult result = real(free, total);
+  hami_growth_look();
   struct hami_share share;
   if (result == CUDA_SUCCESS && hami_share_view(hami_devices_current(NULL), total == NULL ? UINT64_MAX : *total,
                                                 free == NULL ? UINT64_MAX : *free, &share)) {
@@ -33,6 +35,7 @@ static unsigned int clamp_to_32_bits(uint64_t value) { return value > UINT32_MAX
 CUresult cuMemGetInfo(unsigned int *free, unsigned int *total) {
   HAMI_CUDA_ENTER(cuMemGetInfo, free, total);
   CUresult result = real(free, total);
+  hami_growth_look();
   struct hami_share share;
   if (result == CUDA_SUCCESS && hami_share_view(hami_devices_current(NULL), total == NULL ? UINT64_MAX : *total,
                                                 free == NULL ? UINT64_MAX : *free, &share)) {

@@ -1,5 +1,6 @@
-/* Synchronising: pools give unused memory back to the device then, so what they cost is read anew, and launches have
- * finished. */
+/* Synchronising: pools give unused memory back to the device then, so what they cost is read anew; launches have
+ * finished, and what they took has been taken. */
+#include "growth.h"
 #include "hook.h"
 #include "pace.h"
 #include "pools.h"
@@ -10,6 +11,7 @@
     CUresult result = real(__VA_ARGS__);                                                                               \
     hami_pace_settle();                                                                                                \
     (void)hami_pools_refresh();                                                                                        \
+    hami_growth_check();                                                                                               \
     HAMI_LEAVE(result);                                                                                                \
   } while (0)
 

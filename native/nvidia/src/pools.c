@@ -185,6 +185,7 @@ bool hami_pools_reserve(CUmemoryPool handle, uint64_t bytes, struct hami_charge 
 bool hami_pools_settle(CUmemoryPool handle, CUresult result, CUdeviceptr pointer, uint64_t bytes,
                        struct hami_charge *charge) {
   int device = charge->device;
+  bool outgrown = false; /* it took more than was reserved */
   (void)pthread_mutex_lock(&lock);
   struct pool *pool = find_locked(handle);
   if (pool != NULL && pool->charge.device == device) {
@@ -193,12 +194,14 @@ bool hami_pools_settle(CUmemoryPool handle, CUresult result, CUdeviceptr pointer
     /* The reservation becomes part of the pool's charge before the pool is asked: at no moment is the new memory
      * uncounted. */
     hami_books_merge(&pool->charge, charge);
+    uint64_t covered = pool->charge.bytes;
     (void)refresh_locked(pool);
+    outgrown = pool->charge.bytes > covered;
   } else {
     hami_books_refund(charge);
   }
   (void)pthread_mutex_unlock(&lock);
-  if (result != CUDA_SUCCESS || hami_books_over_limit(device)) {
+  if (result != CUDA_SUCCESS || (outgrown && hami_books_over_limit(device))) {
     return result != CUDA_SUCCESS;
   }
   if (pointer == 0) {

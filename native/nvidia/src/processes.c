@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
-#include "contexts.h"
+#include "books.h"
 #include "devices.h"
+#include "growth.h"
+#include "own_memory.h"
 #include "real.h"
 
 bool hami_processes_list(nvmlDevice_t handle, struct hami_processes *processes) {
@@ -11,6 +13,7 @@ bool hami_processes_list(nvmlDevice_t handle, struct hami_processes *processes) 
   if (device == HAMI_NO_DEVICE) {
     return false;
   }
+  hami_growth_look();
   size_t found = hami_core_processes(device, processes->rows, HAMI_PROCESSES_MAX);
   found = found > HAMI_PROCESSES_MAX ? HAMI_PROCESSES_MAX : found;
   processes->count = 0;
@@ -33,7 +36,7 @@ bool hami_processes_list(nvmlDevice_t handle, struct hami_processes *processes) 
 }
 
 bool hami_processes_own(const struct hami_processes *processes, unsigned int *pid) {
-  if (*pid == hami_contexts_host_pid()) {
+  if (*pid == hami_own_memory_host_pid()) {
     *pid = (unsigned int)getpid();
     return true;
   }

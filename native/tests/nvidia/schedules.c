@@ -37,7 +37,7 @@ static const char *const points[] = {
 static const char *const refusals[] = {
     "cuMemAlloc_v2", "cuMemAllocManaged", "cuMemAllocPitch_v2", "cuMemAllocAsync",         "cuMemCreate",
     "cuMemMap",      "cuArrayCreate_v2",  "cuMemFree_v2",       "cuMemAllocFromPoolAsync", "cuMemFreeAsync",
-    "cuMemUnmap",    "cuMemRelease",      "cuArrayDestroy",     "cuLaunchKernel",
+    "cuMemUnmap",    "cuMemRelease",      "cuArrayDestroy",     "cuLaunchKernel",          "cuModuleUnload",
 };
 
 /* How a worker comes to be: each a way in which a program loses or keeps what its parent had. */

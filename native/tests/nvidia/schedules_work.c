@@ -136,15 +136,32 @@ static void ask(void) {
   CHECK(available <= total);
 }
 
+/* Code comes and goes, now and then lazily. What it takes is never refused, and gone with it. */
+static void load_and_unload(unsigned int *seed) {
+  CUmodule module;
+  CUfunction function;
+  char ptx[256];
+  (void)snprintf(ptx, sizeof ptx,
+                 ".version 8.0\n.target sm_80\n// hami-fake: %s-mib=%d\n.visible .entry work() { ret; }\n",
+                 rand_r(seed) % 2 == 0 ? "code" : "lazy", 2 * (1 + rand_r(seed) % 8));
+  INSIST(cuModuleLoadData(&module, ptx));
+  CHECK_EQUAL(CUDA_SUCCESS, cuModuleGetFunction(&function, module, "work"));
+  INSIST(share_launch(function, NULL));
+  INSIST(cuModuleUnload(module));
+}
+
 static void *run_thread(void *number) {
   unsigned int seed = (unsigned int)(uintptr_t)number;
   struct held held[HOLDINGS] = {{0}};
   CHECK_EQUAL(CUDA_SUCCESS, cuCtxSetCurrent(context));
   for (unsigned int i = 0; i < OPERATIONS; i++) {
     struct held *place = &held[(unsigned int)rand_r(&seed) % HOLDINGS];
-    switch (rand_r(&seed) % 6) {
+    switch (rand_r(&seed) % 7) {
     case 0:
       ask();
+      break;
+    case 2:
+      load_and_unload(&seed);
       break;
     case 1:
       INSIST(share_launch(kernel, NULL));

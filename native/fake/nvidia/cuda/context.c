@@ -62,6 +62,24 @@ static CUresult activate(struct fake_context *context, unsigned flags) {
   return CUDA_SUCCESS;
 }
 
+bool fake_context_grow(struct fake_context *context, uint64_t bytes) {
+  bool fits = bytes == 0 || fake_state_charge(fake_driver.state, context->unit, bytes);
+  if (fits && bytes != 0) {
+    pthread_mutex_lock(&fake_lock);
+    context->charged += bytes;
+    pthread_mutex_unlock(&fake_lock);
+  }
+  return fits;
+}
+
+void fake_context_shrink(struct fake_context *context, uint64_t bytes) {
+  pthread_mutex_lock(&fake_lock);
+  bytes = context->active && bytes < context->charged ? bytes : 0;
+  context->charged -= bytes;
+  pthread_mutex_unlock(&fake_lock);
+  fake_state_uncharge(fake_driver.state, context->unit, bytes);
+}
+
 /* Gives back all that the context holds; needs fake_lock. */
 static void deactivate(struct fake_context *context) {
   __atomic_store_n(&context->active, false, __ATOMIC_RELEASE);
@@ -74,6 +92,7 @@ static void deactivate(struct fake_context *context) {
   fake_state_uncharge(fake_driver.state, context->unit, context->charged);
   fake_state_count_context(fake_driver.state, context->unit, -1);
   context->charged = 0;
+  context->local_bytes = 0;
 }
 
 CUresult fake_primary_retain(CUdevice device, struct fake_context **context) {

@@ -94,6 +94,24 @@ CUresult cuCtxSynchronize_v2(CUcontext handle) {
   return synchronise(context);
 }
 
+/* Device memory of the context that a limit stands for. What its first values take is part of the context's own. */
+static uint64_t limit_bytes(const struct fake_context *context, CUlimit limit, size_t value) {
+  const struct fake_device *card = fake_device_of_unit(context->unit);
+  uint64_t bytes = 0;
+  switch ((int)limit) {
+  case CU_LIMIT_MALLOC_HEAP_SIZE:
+  case CU_LIMIT_PRINTF_FIFO_SIZE:
+    return value;
+  case CU_LIMIT_STACK_SIZE: /* of every thread that can be resident */
+    return __builtin_mul_overflow((uint64_t)value, (uint64_t)card->multiprocessors * card->threads_per_multiprocessor,
+                                  &bytes)
+               ? UINT64_MAX / 2
+               : bytes;
+  default:
+    return 0;
+  }
+}
+
 CUresult cuCtxSetLimit(CUlimit limit, size_t value) {
   FAKE_ENTER(cuCtxSetLimit);
   struct fake_context *context = NULL;
@@ -101,22 +119,13 @@ CUresult cuCtxSetLimit(CUlimit limit, size_t value) {
   if ((unsigned)limit >= CU_LIMIT_MAX) {
     return CUDA_ERROR_UNSUPPORTED_LIMIT;
   }
-  /* The heap of device-side malloc is device memory of the context: it grows and shrinks its charge. */
-  if (limit == CU_LIMIT_MALLOC_HEAP_SIZE) {
-    pthread_mutex_lock(&fake_lock);
-    uint64_t before = context->limits[limit];
-    bool fits = value <= before || fake_state_charge(fake_driver.state, context->unit, value - before);
-    if (fits && value < before) {
-      uint64_t back = before - value < context->charged ? before - value : 0;
-      fake_state_uncharge(fake_driver.state, context->unit, back);
-      context->charged -= back;
-    } else if (fits) {
-      context->charged += value - before;
-    }
-    pthread_mutex_unlock(&fake_lock);
-    if (!fits) {
-      return CUDA_ERROR_OUT_OF_MEMORY;
-    }
+  uint64_t before = limit_bytes(context, limit, context->limits[limit]);
+  uint64_t after = limit_bytes(context, limit, value);
+  if (after > before && !fake_context_grow(context, after - before)) {
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  if (after < before) {
+    fake_context_shrink(context, before - after);
   }
   context->limits[limit] = value;
   return CUDA_SUCCESS;

@@ -61,6 +61,7 @@ struct fake_context {
   unsigned flags;
   uint64_t id;
   uint64_t charged;
+  uint64_t local_bytes;      /* the most that a kernel launched so far needs; part of `charged` */
   uint64_t tail_ns;          /* end of all work submitted so far */
   uint64_t blocking_tail_ns; /* the same, of streams that wait for the legacy stream */
   size_t limits[CU_LIMIT_MAX];
@@ -73,6 +74,9 @@ struct fake_context {
 };
 
 CUresult fake_current(struct fake_context **context);
+/* Memory that the context itself takes and gives back: code, local memory, heaps. It ends with the context. */
+bool fake_context_grow(struct fake_context *context, uint64_t bytes);
+void fake_context_shrink(struct fake_context *context, uint64_t bytes);
 CUresult fake_primary_retain(CUdevice device, struct fake_context **context);
 CUresult fake_context_push(struct fake_context *context);
 struct fake_context *fake_context_pop(void);
@@ -265,6 +269,9 @@ struct fake_kernel {
   unsigned parameter_count;
   unsigned parameter_bytes[64];
   int64_t duration_ns; /* -1: by the grid */
+  uint64_t code_bytes; /* taken at the first launch, as when code is loaded lazily */
+  bool loaded;
+  uint64_t local_bytes; /* of all its threads */
   int max_dynamic_shared_bytes;
   unsigned block[3];
   struct fake_context *context;
@@ -274,6 +281,7 @@ CUresult fake_module_load(struct fake_context *context, const void *image, struc
 void fake_module_unload(struct fake_module *module);
 CUresult fake_module_kernel(struct fake_module *module, const char *name, struct fake_kernel **kernel);
 CUresult fake_module_global(struct fake_module *module, const char *name, CUdeviceptr *address, size_t *bytes);
+bool fake_kernel_prepare(struct fake_kernel *kernel, struct fake_context *context); /* before it runs in a context */
 unsigned fake_module_kernel_count(const struct fake_module *module);
 struct fake_kernel *fake_module_first_kernel(struct fake_module *module);
 char *fake_image_read(const char *path); /* NUL-terminated; free it */

@@ -72,6 +72,9 @@ static CUresult launch(const CUDA_KERNEL_NODE_PARAMS *kernel, CUstream handle) {
     work.as.kernel = *kernel;
     return fake_capture_add(stream, &work);
   }
+  if (!fake_kernel_prepare((struct fake_kernel *)kernel->func, stream->context)) {
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
   return fake_work_kernel(stream, kernel);
 }
 

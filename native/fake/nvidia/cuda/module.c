@@ -17,6 +17,7 @@ struct fake_module {
   bool text; /* PTX: the entries are all there is */
   struct fake_kernel *kernels;
   struct fake_block *global; /* stands for every global variable */
+  uint64_t code_bytes;       /* taken when it was loaded */
 };
 
 static struct fake_kernel *add_kernel(struct fake_module *module, const char *name, size_t length) {
@@ -59,7 +60,22 @@ static void read_parameters(struct fake_kernel *kernel, const char *at) {
   }
 }
 
-/* ".entry name(parameters)"; a directive "// hami-fake: ns=N" before it sets how long the kernel takes. */
+/* The number of the last "// hami-fake: WORD=N" between two places; `otherwise` when there is none. */
+static int64_t hint(const char *from, const char *to, const char *word, int64_t otherwise) {
+  char text[64];
+  int length = snprintf(text, sizeof text, "hami-fake: %s=", word);
+  for (const char *at = strstr(from, text); at != NULL && at < to; at = strstr(at + 1, text)) {
+    otherwise = strtoll(at + length, NULL, 10);
+  }
+  return otherwise;
+}
+
+static uint64_t hint_mib(const char *from, const char *to, const char *word) {
+  int64_t mib = hint(from, to, word, 0);
+  return mib < 0 ? 0 : (uint64_t)mib * FAKE_MIB;
+}
+
+/* ".entry name(parameters)"; directives before it: how long the kernel takes, what it takes when it first runs. */
 static bool read_entries(struct fake_module *module, const char *text) {
   const char *previous = text;
   for (const char *at = strstr(text, ".entry"); at != NULL; at = strstr(at, ".entry")) {
@@ -73,10 +89,9 @@ static bool read_entries(struct fake_module *module, const char *text) {
     if (kernel == NULL) {
       return false;
     }
-    for (const char *hint = strstr(previous, "hami-fake: ns="); hint != NULL && hint < name;
-         hint = strstr(hint + 1, "hami-fake: ns=")) {
-      kernel->duration_ns = strtoll(hint + strlen("hami-fake: ns="), NULL, 10);
-    }
+    kernel->duration_ns = hint(previous, name, "ns", kernel->duration_ns);
+    kernel->code_bytes = hint_mib(previous, name, "lazy-mib");
+    kernel->local_bytes = hint_mib(previous, name, "local-mib");
     previous = name;
     if (name[length + strspn(name + length, " \t\n\r")] == '(') {
       read_parameters(kernel, name + length);
@@ -121,11 +136,49 @@ CUresult fake_module_load(struct fake_context *context, const void *image, struc
     fake_module_unload(module);
     return CUDA_ERROR_INVALID_PTX;
   }
+  uint64_t code_bytes = text && context != NULL ? hint_mib(image, (const char *)image + strlen(image), "code-mib") : 0;
+  if (!fake_context_grow(context, code_bytes)) {
+    fake_module_unload(module);
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  module->code_bytes = code_bytes;
   *out = module;
   return CUDA_SUCCESS;
 }
 
+/* Of a library, which belongs to no context, code is not counted. */
+bool fake_kernel_prepare(struct fake_kernel *kernel, struct fake_context *context) {
+  if (kernel->module->context != NULL && !__atomic_load_n(&kernel->loaded, __ATOMIC_ACQUIRE)) {
+    if (!fake_context_grow(kernel->module->context, kernel->code_bytes)) {
+      return false;
+    }
+    if (__atomic_exchange_n(&kernel->loaded, true, __ATOMIC_ACQ_REL)) {
+      fake_context_shrink(kernel->module->context, kernel->code_bytes); /* another thread was faster */
+    }
+  }
+  uint64_t local_bytes = __atomic_load_n(&context->local_bytes, __ATOMIC_ACQUIRE);
+  while (kernel->local_bytes > local_bytes) {
+    uint64_t more = kernel->local_bytes - local_bytes;
+    if (!fake_context_grow(context, more)) {
+      return false;
+    }
+    if (__atomic_compare_exchange_n(&context->local_bytes, &local_bytes, kernel->local_bytes, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE)) {
+      break;
+    }
+    fake_context_shrink(context, more);
+  }
+  return true;
+}
+
 void fake_module_unload(struct fake_module *module) {
+  uint64_t code_bytes = module->code_bytes;
+  for (const struct fake_kernel *kernel = module->kernels; kernel != NULL; kernel = kernel->next) {
+    code_bytes += kernel->loaded ? kernel->code_bytes : 0;
+  }
+  if (module->context != NULL) {
+    fake_context_shrink(module->context, code_bytes);
+  }
   while (module->kernels != NULL) {
     struct fake_kernel *kernel = module->kernels;
     module->kernels = kernel->next;
