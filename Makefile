@@ -7,6 +7,7 @@ BOOT   := .boot/bin
 UV     := $(shell command -v uv 2>/dev/null || echo $(BOOT)/uv)
 VENV   := .venv/bin
 NATIVE := build/native
+TORCH  := build/torch
 JOBS   ?= 2
 FUZZ_S ?= 20
 # Emulation keeps no time, starts no other program, traces none, knows no bare clone, and has no room for a card's address range.
@@ -16,7 +17,7 @@ SEED ?= 1
 # A schedule mostly waits: for processes that are stopped, and for its share of the device.
 SHARDS ?= 16
 
-.PHONY: help sync demo test site test-python test-native test-sanitizers test-arm64 test-clients record-traces nightly fuzz cluster-test node-test scale-test check format bench proto docs generate clean
+.PHONY: help sync demo test site test-python test-native test-sanitizers test-arm64 test-clients test-torch record-traces nightly fuzz cluster-test node-test scale-test check format bench proto docs generate clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,10 +68,25 @@ test-clients: $(if $(findstring .boot,$(UV)),$(BOOT)/uv) ## Other people's progr
 	$(UV) sync --all-packages --group clients
 	$(VENV)/python -m pytest tests/clients
 
-record-traces: $(NATIVE)/build.ninja ## Record the traces of other people's programs anew, for the replaying tests
+$(TORCH)/bin/python:
+	$(UV) venv --quiet $(TORCH)
+	$(UV) pip install --quiet --python $@ torch numpy
+
+# NVIDIA's own runtime refuses every driver but NVIDIA's.
+$(TORCH)/libcudart.so.13: $(wildcard tests/torch/cudart/*) | $(TORCH)/bin/python
+	$(CC) -std=gnu11 -O1 -g -fPIC -shared -fvisibility=hidden -Wall -Wextra -Werror -Wno-unused-parameter \
+	  -isystem $$($(TORCH)/bin/python -c 'import triton; print(triton.__path__[0])')/backends/nvidia/include \
+	  -Wl,-soname,libcudart.so.13 -Wl,--version-script=tests/torch/cudart/cudart.map -o $@ tests/torch/cudart/*.c -ldl -lpthread
+
+test-torch: sync $(TORCH)/libcudart.so.13 ## PyTorch's allocators and graphs inside a share of a simulated card (installs PyTorch, 5 GB, into build/torch)
+	$(VENV)/python -m pytest tests/torch
+
+record-traces: $(NATIVE)/build.ninja $(TORCH)/libcudart.so.13 ## Record the traces of other people's programs anew, for the replaying tests
 	$(UV) sync --all-packages --group clients
 	$(VENV)/cmake --build $(NATIVE) -j $(JOBS) --target hami_record hami_fake_cuda hami_fake_nvml
-	$(VENV)/python tests/clients/record.py $(NATIVE) native/tests/nvidia/traces cuda_python numba_arrays
+	$(VENV)/python tests/clients/record.py $(NATIVE) native/tests/nvidia/traces cuda-python numba-arrays
+	$(VENV)/python tests/clients/record.py $(NATIVE) native/tests/nvidia/traces --cudart $(TORCH)/libcudart.so.13 \
+	  --python $(TORCH)/bin/python torch-caching torch-expandable torch-async
 
 nightly: $(NATIVE)/build.ninja ## Random schedules over the isolation libraries: SCHEDULES of each kind, from seed SEED on
 	$(VENV)/cmake --build $(NATIVE) -j $(JOBS)

@@ -1,7 +1,8 @@
-"""Record what the programs beside this file call of the driver, as traces for native/tests/nvidia (make record-traces).
+"""Record what other people's libraries call of the driver, as traces for native/tests/nvidia (make record-traces).
 
-Usage: record.py BUILD TRACES [--python PYTHON] PROGRAM...: the folder of the native build, the folder to write
-recorded-PROGRAM.trace into, an interpreter that has what the programs need, and names of programs.
+Usage: record.py BUILD TRACES [--python PYTHON] [--cudart FILE] NAME...: the folder of the native build, the folder to
+write recorded-NAME.trace into, an interpreter that has what the programs need, the double of the CUDA runtime where
+they need one, and which of RECORDINGS.
 """
 
 from __future__ import annotations
@@ -16,9 +17,19 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 MACHINE = HERE.parents[1] / "src" / "hami_nvidia" / "machines" / "a40x2.json"
 
+# What is recorded: a program of the folder "programs", and how PyTorch's allocator is set.
+RECORDINGS = {
+    "cuda-python": ("cuda_python", ""),
+    "numba-arrays": ("numba_arrays", ""),
+    "torch-caching": ("torch_blocks", ""),
+    "torch-expandable": ("torch_blocks", "expandable_segments:True"),
+    "torch-async": ("torch_blocks", "backend:cudaMallocAsync"),
+}
 
-def record(program: str, *, build: Path, python: str) -> str:
+
+def record(name: str, *, build: Path, python: str, cudart: Path | None) -> str:
     """The trace of one program on the simulated driver, without a share."""
+    program, settings = RECORDINGS[name]
     with tempfile.TemporaryDirectory(prefix="hami-record-") as folder:
         trace = Path(folder) / "trace"
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("HAMI_", "CUDA_", "LD_"))}
@@ -28,7 +39,10 @@ def record(program: str, *, build: Path, python: str) -> str:
             "HAMI_FAKE_MACHINE": str(MACHINE),
             "HAMI_FAKE_TIME_SCALE": "0",
             "HAMI_RECORD": str(trace),
+            "PYTORCH_ALLOC_CONF": settings,
         }
+        if cudart is not None:
+            environ["HAMI_CUDART"] = str(cudart.resolve())
         subprocess.run([python, str(HERE / "programs" / f"{program}.py")], env=environ, check=True)
         return trace.read_text(encoding="utf-8")
 
@@ -39,13 +53,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument("build", type=Path)
     parser.add_argument("traces", type=Path)
     parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("programs", nargs="+", metavar="PROGRAM")
+    parser.add_argument("--cudart", type=Path)
+    parser.add_argument("names", nargs="+", choices=sorted(RECORDINGS), metavar="NAME")
     arguments = parser.parse_args(argv)
-    for program in arguments.programs:
-        text = record(program, build=arguments.build.resolve(), python=arguments.python)
-        head = f"# Recorded from tests/clients/programs/{program}.py on the simulated driver.\n"
-        name = f"recorded-{program.replace('_', '-')}.trace"
-        (arguments.traces / name).write_text(head + text, encoding="utf-8")
+    for name in arguments.names:
+        text = record(name, build=arguments.build.resolve(), python=arguments.python, cudart=arguments.cudart)
+        program, settings = RECORDINGS[name]
+        head = (
+            f"# Recorded from tests/clients/programs/{program}.py {settings}".rstrip() + ", on the simulated driver.\n"
+        )
+        (arguments.traces / f"recorded-{name}.trace").write_text(head + text, encoding="utf-8")
         print(f"{name}: {len(text.splitlines())} lines")
     return 0
 

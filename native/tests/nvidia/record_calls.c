@@ -46,6 +46,11 @@ RECORDED(cuEventRecord, (CUevent hEvent, CUstream hStream), (hEvent, hStream)) {
   record_line(code, "record %u %u", NUMBER(EVENT, hEvent), NUMBER(STREAM, hStream));
 }
 
+RECORDED(cuEventRecordWithFlags, (CUevent hEvent, CUstream hStream, unsigned int flags), (hEvent, hStream, flags)) {
+  (void)flags;
+  record_line(code, "record %u %u", NUMBER(EVENT, hEvent), NUMBER(STREAM, hStream));
+}
+
 RECORDED(cuStreamWaitEvent, (CUstream hStream, CUevent hEvent, unsigned int Flags), (hStream, hEvent, Flags)) {
   (void)Flags;
   record_line(code, "wait %u %u", NUMBER(STREAM, hStream), NUMBER(EVENT, hEvent));
@@ -241,6 +246,7 @@ const struct record_function record_functions[] = {
     ROW(cuStreamSynchronize),
     ROW(cuEventCreate),
     ROW(cuEventDestroy_v2),
+    ROW(cuEventRecordWithFlags),
     ROW(cuEventRecord),
     ROW(cuStreamWaitEvent),
     ROW(cuEventSynchronize),
