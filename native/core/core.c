@@ -15,6 +15,7 @@ static struct hami_ledger ledger;
 static struct hami_pacing pacing;
 static uint32_t state = UNTRIED;
 static uint32_t starting; /* a turn */
+static uint32_t dropping; /* a turn */
 
 /* Starting reads files, which another preloaded library may turn into calls back to us. */
 static __thread bool in_start __attribute__((tls_model("initial-exec")));
@@ -150,3 +151,12 @@ uint64_t hami_core_typical_ns(int device) { return hami_core_active() ? hami_pac
 uint64_t hami_core_busy_ns(int device) { return hami_core_active() ? hami_pacing_busy_ns(&pacing, device) : 0; }
 
 bool hami_core_forked(void) { return hami_core_active() && hami_self_is_new(ledger.self, &hami_effects_system); }
+
+void hami_core_drop_inherited(void (*drop)(void)) {
+  hami_turn_take(&dropping, hami_effects_system.pid(), &hami_effects_system);
+  if (hami_core_forked()) {
+    drop();
+    hami_self_begun(ledger.self, &hami_effects_system);
+  }
+  hami_turn_end(&dropping);
+}

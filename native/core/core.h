@@ -48,8 +48,9 @@ bool hami_core_contended(int device); /* the host says that other containers wor
 uint64_t hami_core_busy_ns(int device);
 uint64_t hami_core_typical_ns(int device); /* of a launch in this container, lately; 0: none was settled yet */
 
-/* True exactly once in each new process made by fork or clone, at its first call: the caller drops what it inherited.
- * The core's own state needs no such call. */
+/* True in a new process made by fork or clone until it has dropped what it inherited, by `drop`, which one thread calls
+ * once while others wait. The core's own state needs no such call. */
 bool hami_core_forked(void);
+void hami_core_drop_inherited(void (*drop)(void));
 
 #endif

@@ -142,7 +142,8 @@ static void stay_attached(const struct hami_ledger *ledger) {
     if (__builtin_expect(owner == self->owner_word, 1)) {
       return;
     }
-    self->attached = 0; /* taken for dead in error: what we hold must count again */
+    self->attached = 0;     /* taken for dead in error: what we hold must count again */
+    self->identity.pid = 0; /* perhaps rightly: a process restored from a checkpoint has another start time */
   }
   take_slot(ledger);
 }
@@ -237,12 +238,12 @@ static enum outcome try_to_reserve(struct hami_ledger *ledger, uint32_t device, 
   struct hami_self *self = ledger->self;
   uint64_t limit = limit_of(ledger, device);
   uint64_t wanted = saturating_add(self->bytes[device], bytes);
+  if (wanted > limit || wanted == UINT64_MAX) {
+    return REFUSED; /* a sum that cannot be written down could not be taken apart again either */
+  }
   if (limit == HAMI_UNLIMITED) {
     add_own(ledger, device, class, bytes);
     return GRANTED;
-  }
-  if (wanted > limit) {
-    return REFUSED;
   }
   if (!shared(ledger, device)) {
     add_own(ledger, device, class, bytes);

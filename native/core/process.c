@@ -162,12 +162,11 @@ void hami_self_enter(struct hami_self *self, const struct hami_effects *effects)
 
 void hami_self_leave(struct hami_self *self) { hami_turn_end(&self->turn); }
 
-bool hami_self_is_new(struct hami_self *self, const struct hami_effects *effects) {
-  uint32_t known = __atomic_load_n(&self->known, __ATOMIC_RELAXED);
-  if (known != 0 && kernel_wipes) {
-    return false;
-  }
-  uint32_t pid = effects->pid();
-  return known != pid &&
-         __atomic_compare_exchange_n(&self->known, &known, pid, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+bool hami_self_is_new(const struct hami_self *self, const struct hami_effects *effects) {
+  uint32_t known = __atomic_load_n(&self->known, __ATOMIC_ACQUIRE);
+  return (known == 0 || !kernel_wipes) && known != effects->pid();
+}
+
+void hami_self_begun(struct hami_self *self, const struct hami_effects *effects) {
+  __atomic_store_n(&self->known, effects->pid(), __ATOMIC_RELEASE);
 }

@@ -30,7 +30,7 @@ struct hami_self {
   uint32_t turn;      /* a turn, see turn.h; guards what follows */
   uint32_t wipes;     /* the kernel wipes this page in children, so `pid` needs no checking */
   uint32_t pid;       /* 0 in a new process */
-  uint32_t known;     /* pid of the process that hami_self_is_new has answered */
+  uint32_t known;     /* pid of the process that has begun, see hami_self_begun */
   uint64_t ticked_ns; /* read without the turn */
   uint32_t attached;
   uint32_t slot;       /* index over all segments */
@@ -53,7 +53,8 @@ void hami_self_destroy(struct hami_self *self);
 void hami_self_enter(struct hami_self *self, const struct hami_effects *effects);
 void hami_self_leave(struct hami_self *self);
 
-/* True once in each process after the one that created `self`. */
-bool hami_self_is_new(struct hami_self *self, const struct hami_effects *effects);
+/* True in each process after the one that created `self`, until hami_self_begun. */
+bool hami_self_is_new(const struct hami_self *self, const struct hami_effects *effects);
+void hami_self_begun(struct hami_self *self, const struct hami_effects *effects);
 
 #endif

@@ -61,15 +61,29 @@ static void raise_used(const struct hami_region *region, uint32_t slot) {
   }
 }
 
-static void clear_columns(const struct hami_region *region, uint32_t slot) {
-  for (uint32_t device = 0; device < region->device_capacity; device++) {
+/*
+ * Clears what the last owner left in a cell, as long as the slot is ours: who is taken for dead while it claims may
+ * find the next owner's charges here. A store would wipe those out; an exchange for what was read before the slot was
+ * seen to be ours does not.
+ */
+static bool clear_cell(uint64_t *cell, const uint64_t *owner, uint64_t claiming) {
+  uint64_t left = __atomic_load_n(cell, __ATOMIC_ACQUIRE);
+  return __atomic_load_n(owner, __ATOMIC_ACQUIRE) == claiming &&
+         __atomic_compare_exchange_n(cell, &left, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+static bool clear_columns(const struct hami_region *region, uint32_t slot, uint64_t claiming) {
+  const uint64_t *owner = hami_slot_owner(region, slot);
+  bool ours = true;
+  for (uint32_t device = 0; ours && device < region->device_capacity; device++) {
     uint64_t *classes = hami_slot_classes(region, slot, device);
-    __atomic_store_n(hami_slot_charged(region, slot, device), 0, __ATOMIC_RELAXED);
-    __atomic_store_n(hami_slot_pending(region, slot, device), 0, __ATOMIC_RELAXED);
-    for (unsigned int i = 0; i < HAMI_REGION_CLASSES; i++) {
-      __atomic_store_n(&classes[i], 0, __ATOMIC_RELAXED);
+    ours = clear_cell(hami_slot_charged(region, slot, device), owner, claiming) &&
+           clear_cell(hami_slot_pending(region, slot, device), owner, claiming);
+    for (unsigned int i = 0; ours && i < HAMI_REGION_CLASSES; i++) {
+      ours = clear_cell(&classes[i], owner, claiming);
     }
   }
+  return ours;
 }
 
 static void fill_record(const struct hami_region *region, uint32_t slot, const struct hami_identity *identity) {
@@ -88,18 +102,19 @@ static bool claim_slot(const struct hami_region *region, uint32_t slot, const st
   uint64_t *owner = hami_slot_owner(region, slot);
   uint64_t seen = __atomic_load_n(owner, __ATOMIC_ACQUIRE);
   uint32_t generation = generation_of(seen) + 1;
+  uint64_t claiming = owner_word(HAMI_REGION_OWNER_CLAIMING, generation, identity->pid);
   if (hami_owner_state(seen) != HAMI_REGION_OWNER_FREE ||
-      !__atomic_compare_exchange_n(owner, &seen, owner_word(HAMI_REGION_OWNER_CLAIMING, generation, identity->pid),
-                                   false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+      !__atomic_compare_exchange_n(owner, &seen, claiming, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
     return false;
   }
   HAMI_TEST_POINT("slots.claiming");
   raise_used(region, slot);
-  clear_columns(region, slot);
+  if (!clear_columns(region, slot, claiming)) {
+    return false;
+  }
   fill_record(region, slot, identity);
   HAMI_TEST_POINT("slots.filled");
   /* Only if nobody took us for dead meanwhile, as after a long stop. */
-  uint64_t claiming = owner_word(HAMI_REGION_OWNER_CLAIMING, generation, identity->pid);
   *taken = owner_word(HAMI_REGION_OWNER_ACTIVE, generation, identity->pid);
   return __atomic_compare_exchange_n(owner, &claiming, *taken, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }

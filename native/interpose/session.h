@@ -32,7 +32,7 @@ static inline bool hami_session_active(void) {
     return false;
   }
   if (__builtin_expect(hami_core_forked(), 0)) {
-    hami_session_forget_parent();
+    hami_core_drop_inherited(hami_session_forget_parent);
   }
   return true;
 }

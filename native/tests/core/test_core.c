@@ -93,9 +93,17 @@ static void threads_may_start_it_together(void) {
   in_a_process(start_in_threads);
 }
 
+static int dropped;
+
+static void drop(void) { dropped++; }
+
 static int as_child(void *unused) {
   (void)unused;
+  dropped = 0;
   CHECK(hami_core_forked());
+  hami_core_drop_inherited(drop);
+  hami_core_drop_inherited(drop);
+  CHECK_EQUAL(1, dropped);
   CHECK(!hami_core_forked());
   CHECK_EQUAL(0, hami_core_own_bytes(0));
   CHECK(hami_core_used_bytes(0) >= 60 * MIB); /* an earlier child may count for a second after its end */
@@ -130,6 +138,43 @@ static void fork_and_clone(void) {
 static void children_start_at_zero_and_leave_the_parent_alone(void) {
   write_limits();
   in_a_process(fork_and_clone);
+}
+
+static int inside;
+
+static void drop_slowly(void) {
+  __atomic_store_n(&inside, 1, __ATOMIC_RELEASE);
+  CHECK(usleep(20000) == 0);
+  __atomic_store_n(&dropped, 1, __ATOMIC_RELEASE);
+}
+
+static void *drop_in_a_thread(void *unused) {
+  (void)unused;
+  hami_core_drop_inherited(drop_slowly);
+  return NULL;
+}
+
+static void fork_into_threads(void) {
+  CHECK(hami_core_start(&names));
+  pid_t child = fork();
+  if (child == 0) {
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, drop_in_a_thread, NULL) == 0);
+    while (!__atomic_load_n(&inside, __ATOMIC_ACQUIRE)) {
+      (void)sched_yield();
+    }
+    /* What a wrapper does first. It must not go on among things that are being dropped. */
+    if (hami_core_forked()) {
+      hami_core_drop_inherited(drop_slowly);
+    }
+    _exit(__atomic_load_n(&dropped, __ATOMIC_ACQUIRE) ? 0 : 1);
+  }
+  wait_for_success(child);
+}
+
+static void a_child_s_threads_wait_until_what_it_inherited_is_dropped(void) {
+  write_limits();
+  in_a_process(fork_into_threads);
 }
 
 static int stop;
@@ -203,6 +248,7 @@ int main(void) {
   RUN(starting_changes_nothing_of_the_program_s);
   RUN(threads_may_start_it_together);
   RUN(children_start_at_zero_and_leave_the_parent_alone);
+  RUN(a_child_s_threads_wait_until_what_it_inherited_is_dropped);
   RUN(forking_while_another_thread_is_inside_never_hangs_the_child);
   RUN(no_operation_is_where_a_cancelled_thread_ends);
   return 0;

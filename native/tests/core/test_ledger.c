@@ -88,6 +88,17 @@ static void a_counter_never_wraps(void) {
   CHECK(!world_reserve(process(1), 0, 1));
 }
 
+static void a_request_for_more_than_there_can_be_is_refused_without_a_limit_too(void) {
+  world_begin();
+  begin_with(world_path("region"), "device " WORLD_GPU_0 " core_percent=30\n");
+  CHECK(world_reserve(process(0), 0, 5));
+  CHECK(!world_reserve(process(0), 0, UINT64_MAX));
+  CHECK(!world_reserve(process(0), 0, UINT64_MAX - 5));
+  CHECK_EQUAL(5, world_used(process(0), 0));
+  world_release(process(0), 0, 5);
+  CHECK_EQUAL(0, world_used(process(0), 0));
+}
+
 static void what_exists_already_counts_past_the_limit(void) {
   begin();
   hami_ledger_force(&process(0)->ledger, 0, 5, 150 * MIB);
@@ -259,6 +270,7 @@ int main(void) {
   RUN(devices_are_apart);
   RUN(unknown_devices_and_classes_are_neither_limited_nor_counted);
   RUN(a_counter_never_wraps);
+  RUN(a_request_for_more_than_there_can_be_is_refused_without_a_limit_too);
   RUN(what_exists_already_counts_past_the_limit);
   RUN(charges_are_shown_by_class);
   RUN(a_raised_limit_counts_at_the_next_request);

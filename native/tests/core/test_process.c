@@ -79,6 +79,8 @@ static struct hami_self *self;
 
 static int in_child(void) {
   CHECK(hami_self_is_new(self, &hami_effects_system));
+  CHECK(hami_self_is_new(self, &hami_effects_system));
+  hami_self_begun(self, &hami_effects_system);
   CHECK(!hami_self_is_new(self, &hami_effects_system));
   hami_self_enter(self, &hami_effects_system); /* though the parent holds it */
   CHECK_EQUAL(0, self->bytes[3]);

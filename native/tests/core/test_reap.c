@@ -83,6 +83,18 @@ static void a_process_taken_for_dead_counts_again_at_its_next_operation(void) {
   CHECK_EQUAL(60 * MIB, world_used(living, 0));
 }
 
+/* Restored from a checkpoint, or moved: the same pid, started at another time. */
+static void a_restored_process_is_known_by_its_new_start(void) {
+  begin();
+  world_start(8);
+  world_now_ns += 1100000000;
+  CHECK_EQUAL(0, world_used(living, 0));
+  world_act(dying);
+  hami_ledger_tick(&dying->ledger, world_now_ns);
+  world_now_ns += 1100000000;
+  CHECK_EQUAL(60 * MIB, world_used(living, 0));
+}
+
 /* A restarted container: the same region, another PID namespace, the old one's processes gone or not to be seen. */
 static void another_namespace_s_slots_go_when_silent_and_older_than_this_one(void) {
   begin();
@@ -117,6 +129,7 @@ int main(void) {
   RUN(a_program_that_replaced_itself_starts_at_zero);
   RUN(a_living_process_s_slot_stays);
   RUN(a_process_taken_for_dead_counts_again_at_its_next_operation);
+  RUN(a_restored_process_is_known_by_its_new_start);
   RUN(another_namespace_s_slots_go_when_silent_and_older_than_this_one);
   RUN(a_slot_half_taken_by_a_dead_process_is_freed);
   world_free(living);

@@ -1,5 +1,6 @@
 #include "check.h"
 #include "core/slots.h"
+#include "core/test_point.h"
 #include "world.h"
 
 static struct hami_region region;
@@ -63,6 +64,35 @@ static void a_freed_slot_counts_for_nothing_and_its_next_owner_starts_at_zero(vo
   CHECK(!hami_slots_free(&region, slot, word)); /* the earlier owner's word: same pid, another generation */
 }
 
+static struct hami_region others;
+
+/* What happens where the claimer's pid means nothing: it is taken for dead, and the slot given to the next. */
+static void take_the_slot_away(const char *name) {
+  if (strcmp(name, "slots.claiming") != 0) {
+    return;
+  }
+  hami_test_point = NULL;
+  uint64_t word = *hami_slot_owner(&others, 0);
+  CHECK_EQUAL(HAMI_REGION_OWNER_CLAIMING, hami_owner_state(word));
+  CHECK(hami_slots_free(&others, 0, word));
+  struct hami_identity identity = {.pid = 2, .start_time = 20};
+  uint32_t slot;
+  CHECK(hami_slots_claim(&others, &identity, &slot, &word));
+  CHECK_EQUAL(0, slot);
+  *hami_slot_charged(&others, 0, 0) = 5;
+}
+
+static void who_loses_a_slot_while_claiming_it_leaves_the_next_owner_s_charges_alone(void) {
+  uint64_t word;
+  begin();
+  CHECK_EQUAL(HAMI_REGION_OK, hami_region_attach(&others, &world_effects, world_path("region"), 2));
+  hami_test_point = take_the_slot_away;
+  CHECK_EQUAL(1, claim(1, &word));
+  CHECK_EQUAL(5, *hami_slot_charged(&region, 0, 0));
+  CHECK_EQUAL(20, hami_slot_record(&region, 0)->start_time);
+  hami_region_detach(&others);
+}
+
 static void requests_in_flight_are_told_apart_by_place(void) {
   uint64_t word;
   begin();
@@ -88,6 +118,7 @@ int main(void) {
   RUN(a_slot_tells_whose_it_is);
   RUN(the_table_grows_past_any_number_and_slots_stay_where_they_are);
   RUN(a_freed_slot_counts_for_nothing_and_its_next_owner_starts_at_zero);
+  RUN(who_loses_a_slot_while_claiming_it_leaves_the_next_owner_s_charges_alone);
   RUN(requests_in_flight_are_told_apart_by_place);
   RUN(sums_do_not_wrap);
   hami_region_detach(&region);
