@@ -103,6 +103,12 @@ void hami_core_release(int device, unsigned int class, uint64_t bytes) {
   }
 }
 
+void hami_core_reclass(int device, unsigned int from, unsigned int to, uint64_t bytes) {
+  if (hami_core_active()) {
+    hami_ledger_reclass(&ledger, device, from, to, bytes);
+  }
+}
+
 uint64_t hami_core_used_bytes(int device) { return hami_core_active() ? hami_ledger_used_bytes(&ledger, device) : 0; }
 
 uint64_t hami_core_own_bytes(int device) { return hami_core_active() ? hami_ledger_own_bytes(&ledger, device) : 0; }

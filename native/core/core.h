@@ -32,6 +32,7 @@ uint32_t hami_core_core_percent(int device); /* 0: no limit */
 bool hami_core_reserve(int device, unsigned int class, uint64_t bytes);
 void hami_core_force(int device, unsigned int class, uint64_t bytes);
 void hami_core_release(int device, unsigned int class, uint64_t bytes);
+void hami_core_reclass(int device, unsigned int from, unsigned int to, uint64_t bytes);
 uint64_t hami_core_used_bytes(int device);
 uint64_t hami_core_own_bytes(int device);
 uint64_t hami_core_taken_bytes(int device);

@@ -319,6 +319,19 @@ void hami_ledger_release(struct hami_ledger *ledger, int device, unsigned int cl
   leave(ledger);
 }
 
+void hami_ledger_reclass(struct hami_ledger *ledger, int device, unsigned int from, unsigned int to, uint64_t bytes) {
+  if (from >= HAMI_REGION_CLASSES || to >= HAMI_REGION_CLASSES || !enter(ledger, device)) {
+    return;
+  }
+  struct hami_self *self = ledger->self;
+  uint64_t held = self->class_bytes[device][from];
+  uint64_t moved = bytes < held ? bytes : held;
+  self->class_bytes[device][from] -= moved;
+  self->class_bytes[device][to] = saturating_add(self->class_bytes[device][to], moved);
+  publish_charge(ledger, (uint32_t)device);
+  leave(ledger);
+}
+
 uint64_t hami_ledger_used_bytes(struct hami_ledger *ledger, int device) {
   if (!enter(ledger, device)) {
     return 0;

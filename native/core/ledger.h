@@ -45,6 +45,9 @@ void hami_ledger_force(struct hami_ledger *ledger, int device, unsigned int clas
 /* Gives back. More than the process holds gives back what it holds: a counter never wraps. */
 void hami_ledger_release(struct hami_ledger *ledger, int device, unsigned int class, uint64_t bytes);
 
+/* Counts `bytes` as another class, for display; what the process holds stays the same throughout. */
+void hami_ledger_reclass(struct hami_ledger *ledger, int device, unsigned int from, unsigned int to, uint64_t bytes);
+
 /* Bytes used on `device` by the container, and by this process. Requests in flight do not count. */
 uint64_t hami_ledger_used_bytes(struct hami_ledger *ledger, int device);
 uint64_t hami_ledger_own_bytes(struct hami_ledger *ledger, int device);

@@ -6,6 +6,8 @@
 #include "table.h"
 #include "vendor.h"
 
+static uint64_t spilled_bytes[HAMI_LIMITS_MAX_DEVICES];
+
 bool hami_books_reserve(struct hami_charge *charge, int device, enum hami_books_class class, uint64_t bytes) {
   *charge = (struct hami_charge){.device = device, .class = class, .bytes = bytes};
   if (device == HAMI_NO_DEVICE) {
@@ -18,7 +20,12 @@ bool hami_books_reserve(struct hami_charge *charge, int device, enum hami_books_
     return true;
   }
   /* Some memory goes back without a call this library sees; what is charged for it may be out of date. */
-  return hami_vendor.reclaim != NULL && hami_vendor.reclaim() && hami_core_reserve(device, class, bytes);
+  while (hami_vendor.reclaim != NULL && hami_vendor.reclaim()) {
+    if (hami_core_reserve(device, class, bytes)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 void hami_books_force(struct hami_charge *charge, int device, enum hami_books_class class, uint64_t bytes) {
@@ -35,6 +42,9 @@ static bool counted_by_pool(const struct hami_charge *charge) {
 
 void hami_books_refund(const struct hami_charge *charge) {
   if (charge->device != HAMI_NO_DEVICE && charge->bytes != 0) {
+    if (charge->spilled) { /* first, so that what is on the card never looks like less than it is */
+      (void)__atomic_sub_fetch(&spilled_bytes[charge->device], charge->bytes, __ATOMIC_SEQ_CST);
+    }
     hami_core_release(charge->device, charge->class, charge->bytes);
   }
 }
@@ -47,6 +57,17 @@ void hami_books_resize(struct hami_charge *charge, uint64_t bytes) {
   }
   charge->bytes = bytes;
 }
+
+void hami_books_spill(struct hami_charge *charge) {
+  if (charge->device != HAMI_NO_DEVICE) {
+    hami_core_reclass(charge->device, charge->class, HAMI_CLASS_MANAGED, charge->bytes);
+    (void)__atomic_add_fetch(&spilled_bytes[charge->device], charge->bytes, __ATOMIC_SEQ_CST);
+  }
+  charge->class = HAMI_CLASS_MANAGED;
+  charge->spilled = true;
+}
+
+uint64_t hami_books_spilled_bytes(int device) { return __atomic_load_n(&spilled_bytes[device], __ATOMIC_SEQ_CST); }
 
 void hami_books_merge(struct hami_charge *whole, struct hami_charge *part) {
   whole->bytes += part->bytes;
@@ -106,4 +127,9 @@ void hami_books_settle_freed(const struct hami_charge *charge, bool known, bool 
   }
 }
 
-void hami_books_after_fork_in_child(void) { hami_table_after_fork_in_child(); }
+void hami_books_after_fork_in_child(void) {
+  for (int device = 0; device < HAMI_LIMITS_MAX_DEVICES; device++) {
+    spilled_bytes[device] = 0;
+  }
+  hami_table_after_fork_in_child();
+}

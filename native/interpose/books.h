@@ -37,12 +37,14 @@ enum hami_books_class {
   HAMI_CLASS_EXTERNAL,
 };
 
-/* One amount on one device; `owner` is the context or pool whose end also ends the memory, NULL where none does. */
+/* One amount on one device; `owner` is the context or pool whose end also ends the memory, NULL where none does.
+ * `spilled`: it lies in host memory because the card was full, whatever call it was asked for by. */
 struct hami_charge {
   int device;
   enum hami_books_class class;
   uint64_t bytes;
   const void *owner;
+  bool spilled;
 };
 
 /* Reserves `bytes` on `device`, or returns false and changes nothing. Asks the vendor to reclaim before it refuses. */
@@ -56,6 +58,11 @@ void hami_books_refund(const struct hami_charge *charge);
 
 /* Makes a charge `bytes` large. Growth is forced: the driver holds it by now. */
 void hami_books_resize(struct hami_charge *charge, uint64_t bytes);
+
+/* What was reserved turned out to be host memory: counted as managed from now on, and not resized any more. The sum
+ * does not change. How much of such memory this process holds for a device. */
+void hami_books_spill(struct hami_charge *charge);
+uint64_t hami_books_spilled_bytes(int device);
 
 /* Remembers a charge under the driver's key. What was under that key is refunded: the driver has reused the key, so
  * that object is gone. False when there is no memory to remember it; the charge is refunded then. */

@@ -18,6 +18,7 @@ struct entry {
   int32_t device;
   uint8_t class;
   uint8_t kind_plus_one; /* 0: empty */
+  bool spilled;
 };
 
 _Static_assert(sizeof(struct entry) == 32, "two entries a cache line");
@@ -88,7 +89,8 @@ static struct hami_charge charge_of(const struct entry *entry) {
   return (struct hami_charge){.device = entry->device,
                               .class = (enum hami_books_class)entry->class,
                               .bytes = entry->bytes,
-                              .owner = entry->owner};
+                              .owner = entry->owner,
+                              .spilled = entry->spilled};
 }
 
 enum hami_table_put hami_table_put(enum hami_books_kind kind, uint64_t key, const struct hami_charge *charge,
@@ -114,7 +116,8 @@ enum hami_table_put hami_table_put(enum hami_books_kind kind, uint64_t key, cons
                           .owner = charge->owner,
                           .device = charge->device,
                           .class = (uint8_t)charge->class,
-                          .kind_plus_one = (uint8_t)(kind + 1)};
+                          .kind_plus_one = (uint8_t)(kind + 1),
+                          .spilled = charge->spilled};
   (void)pthread_mutex_unlock(&shard->lock);
   return done;
 }

@@ -18,4 +18,13 @@ static inline bool hami_capture_active(CUstream stream, bool per_thread) {
   return ask != NULL && ask(stream, &status) == CUDA_SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+/* Creating and asking events, and allocating, is refused to all threads while any thread captures in global mode; a
+ * thread may say that it knows what it does. Called a second time with the same `mode` it goes back to what was. */
+static inline void hami_capture_exchange_mode(CUstreamCaptureMode *mode) {
+  __typeof__(&cuThreadExchangeStreamCaptureMode) exchange = HAMI_REAL(cuThreadExchangeStreamCaptureMode);
+  if (exchange != NULL) {
+    (void)exchange(mode);
+  }
+}
+
 #endif

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "core/core.h"
+#include "deferred.h"
 #include "devices.h"
 #include "growth.h"
 #include "pools.h"
@@ -65,6 +66,7 @@ void hami_contexts_joined(CUdevice ordinal, const void *context) {
 void hami_contexts_ending(const void *context, const void *token) {
   if (context != NULL) {
     hami_probes_forget_context((CUcontext)(uintptr_t)context);
+    hami_deferred_context_ending(context);
     hami_books_change_owner(context, token);
   }
 }
@@ -73,6 +75,7 @@ void hami_contexts_ended(const void *context, const void *token, bool destroyed)
   if (context == NULL) {
     return;
   }
+  hami_deferred_context_ended(context, destroyed);
   if (!destroyed) {
     hami_books_change_owner(token, context);
     return;

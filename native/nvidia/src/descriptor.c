@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "contexts.h"
+#include "deferred.h"
 #include "devices.h"
 #include "functions.h"
 #include "graph_memory.h"
@@ -20,10 +21,11 @@ void *hami_reals[HAMI_FUNCTION_COUNT];
 /* Whatever went back unseen, before an allocation is refused. */
 static bool reclaim(void) {
   bool shrank = hami_pools_refresh();
-  return hami_growth_reclaim() || shrank;
+  return hami_growth_reclaim() || shrank || hami_deferred_reclaim();
 }
 
 static void after_fork_in_child(void) {
+  hami_deferred_after_fork_in_child();
   hami_pools_after_fork_in_child();
   hami_graph_memory_after_fork_in_child();
   hami_pace_after_fork_in_child();

@@ -50,6 +50,13 @@ static void give_back(struct device *state, int device, uint64_t bytes) {
   }
 }
 
+/* The books are asked first: memory that is given back in between then counts once too often, never too seldom; what is
+ * taken in between, the caller knows. */
+static uint64_t charged_on_card(int device) {
+  uint64_t own = hami_core_own_bytes(device);
+  return hami_sizes_subtract(own, hami_books_spilled_bytes(device));
+}
+
 /*
  * Every byte that the driver hands out is charged from before it exists until after it is gone. So at the moment NVML
  * answers no more is charged than was charged before the question, and what was taken since. What NVML says beyond
@@ -60,7 +67,7 @@ static bool compare(int device, bool ended) {
   struct device *state = &devices[device];
   uint64_t held = 0;
   uint64_t taken_before = hami_core_taken_bytes(device);
-  uint64_t charged = hami_core_own_bytes(device);
+  uint64_t charged = charged_on_card(device);
   if (!hami_own_memory_read(device, &held)) {
     return false;
   }
@@ -73,7 +80,7 @@ static bool compare(int device, bool ended) {
     }
     return false;
   }
-  bool lower = held < charged && taken == 0 && hami_core_own_bytes(device) == charged &&
+  bool lower = held < charged && taken == 0 && charged_on_card(device) == charged &&
                __atomic_load_n(&state->extra_bytes, __ATOMIC_RELAXED) != 0;
   bool certain = lower && (ended || state->lower);
   state->lower = lower && !certain;

@@ -1,8 +1,10 @@
 /* Plain allocations: cuMemAlloc, pitched, managed, and their frees, in the current and in the 32-bit ABI. */
 #include "books.h"
+#include "deferred.h"
 #include "hook.h"
 #include "settle.h"
 #include "sizes.h"
+#include "spill.h"
 
 /* Row alignment assumed before the driver says which pitch it chose; 512 bytes is what every card so far uses. */
 #define PITCH_GUESS_BYTES 512U
@@ -11,12 +13,6 @@
 #define GRANULE_BYTES 512U
 
 static uint64_t granted_for(uint64_t bytes) { return hami_sizes_round_up(bytes, GRANULE_BYTES); }
-
-/* With oversubscription the share may be larger than what is free on the card: the rest lives in managed memory. */
-static CUresult allocate_managed_instead(CUdeviceptr *dptr, size_t bytes) {
-  __typeof__(&cuMemAllocManaged) allocate = HAMI_REAL(cuMemAllocManaged);
-  return allocate == NULL ? CUDA_ERROR_OUT_OF_MEMORY : allocate(dptr, bytes, CU_MEM_ATTACH_GLOBAL);
-}
 
 CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize) {
   HAMI_CUDA_ENTER(cuMemAlloc_v2, dptr, bytesize);
@@ -27,8 +23,8 @@ CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize) {
   CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
   if (hami_books_reserve_here(&charge, HAMI_CLASS_BUFFER, granted_for(bytesize))) {
     result = real(dptr, bytesize);
-    if (result == CUDA_ERROR_OUT_OF_MEMORY && charge.device != HAMI_NO_DEVICE && hami_core_oversubscribes()) {
-      result = allocate_managed_instead(dptr, bytesize);
+    if (hami_spill_wanted(result, charge.device)) {
+      result = hami_spill_allocate(dptr, bytesize, &charge);
     }
     result = hami_settle_allocation(result, &charge, result == CUDA_SUCCESS ? *dptr : 0);
   }
@@ -79,6 +75,8 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInByt
     result = real(dptr, pPitch, WidthInBytes, Height, ElementSizeBytes);
     if (result == CUDA_SUCCESS) {
       hami_books_resize(&charge, hami_sizes_multiply(*pPitch, Height));
+    } else if (hami_spill_wanted(result, charge.device)) {
+      result = hami_spill_allocate_pitched(dptr, pPitch, WidthInBytes, Height, &charge);
     }
     result = hami_settle_allocation(result, &charge, result == CUDA_SUCCESS ? *dptr : 0);
   }
@@ -105,6 +103,10 @@ CUresult cuMemAllocPitch(CUdeviceptr_v1 *dptr, unsigned int *pPitch, unsigned in
 
 CUresult cuMemFree_v2(CUdeviceptr dptr) {
   HAMI_CUDA_ENTER(cuMemFree_v2, dptr);
+  if (hami_deferred_holds(dptr)) {
+    HAMI_LEAVE(CUDA_ERROR_INVALID_VALUE); /* freed a second time */
+  }
+  (void)hami_deferred_poll();
   struct hami_charge charge;
   bool known = hami_books_take(HAMI_BOOKS_POINTER, dptr, &charge);
   CUresult result = real(dptr);
@@ -114,6 +116,10 @@ CUresult cuMemFree_v2(CUdeviceptr dptr) {
 
 CUresult cuMemFree(CUdeviceptr_v1 dptr) {
   HAMI_CUDA_ENTER(cuMemFree, dptr);
+  if (hami_deferred_holds(dptr)) {
+    HAMI_LEAVE(CUDA_ERROR_INVALID_VALUE); /* freed a second time */
+  }
+  (void)hami_deferred_poll();
   struct hami_charge charge;
   bool known = hami_books_take(HAMI_BOOKS_POINTER, dptr, &charge);
   CUresult result = real(dptr);

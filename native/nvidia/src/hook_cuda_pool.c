@@ -1,11 +1,13 @@
 /* Stream-ordered allocation: cuMemAllocAsync, cuMemAllocFromPoolAsync, cuMemFreeAsync, pools; all stream twins. */
 #include "books.h"
 #include "capture.h"
+#include "deferred.h"
 #include "devices.h"
 #include "graph_memory.h"
 #include "hook.h"
 #include "pools.h"
 #include "settle.h"
+#include "spill.h"
 
 typedef __typeof__(&cuMemFreeAsync) free_async_function;
 typedef __typeof__(&cuMemAllocAsync) allocate_async_function;
@@ -18,6 +20,23 @@ static CUresult undo(free_async_function release, CUdeviceptr pointer, CUstream 
   }
   (void)hami_pools_refresh();
   return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+/*
+ * Host memory in place of a pool's, which is there at once and for every stream. Not for a pool whose memory the
+ * program means to share or has capped: there the driver's answer is what it asked for.
+ */
+static CUresult spill(CUdeviceptr *dptr, size_t bytes, CUmemoryPool pool, int device) {
+  struct hami_charge charge;
+  (void)hami_deferred_poll();
+  if (hami_pools_special(pool) || !hami_books_reserve(&charge, device, HAMI_CLASS_MANAGED, bytes)) {
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  CUcontext context = NULL;
+  (void)hami_devices_current(&context);
+  charge.owner = (const void *)context;
+  CUresult result = hami_spill_allocate(dptr, bytes, &charge);
+  return hami_settle_allocation(result, &charge, result == CUDA_SUCCESS ? *dptr : 0);
 }
 
 static CUresult allocate_async(allocate_async_function real, free_async_function release, CUdeviceptr *dptr,
@@ -43,6 +62,9 @@ static CUresult allocate_async(allocate_async_function real, free_async_function
   }
   CUresult result = real(dptr, bytesize, stream);
   bool kept = hami_pools_settle(pool, result, result == CUDA_SUCCESS ? *dptr : 0, bytesize, &charge);
+  if (hami_spill_wanted(result, charge.device)) {
+    return spill(dptr, bytesize, pool, charge.device);
+  }
   return kept ? result : undo(release, *dptr, stream);
 }
 
@@ -76,6 +98,9 @@ static CUresult allocate_from_pool(allocate_from_pool_function real, free_async_
   }
   CUresult result = real(dptr, bytesize, pool, stream);
   bool kept = hami_pools_settle(pool, result, result == CUDA_SUCCESS ? *dptr : 0, bytesize, &charge);
+  if (hami_spill_wanted(result, charge.device)) {
+    return spill(dptr, bytesize, pool, charge.device);
+  }
   return kept ? result : undo(release, *dptr, stream);
 }
 
@@ -95,8 +120,18 @@ static CUresult free_async(free_async_function real, CUdeviceptr dptr, CUstream 
   if (hami_capture_active(stream, per_thread)) {
     return real(dptr, stream); /* records a free node; nothing is freed now */
   }
+  if (hami_deferred_holds(dptr)) {
+    return CUDA_ERROR_INVALID_VALUE; /* freed a second time */
+  }
   struct hami_charge charge;
   bool known = hami_books_take(HAMI_BOOKS_POINTER, dptr, &charge);
+  if (known && charge.spilled) {
+    CUresult result = hami_deferred_free(dptr, stream, per_thread, &charge);
+    if (result != CUDA_SUCCESS) {
+      (void)hami_books_record(HAMI_BOOKS_POINTER, dptr, &charge);
+    }
+    return result;
+  }
   CUresult result = real(dptr, stream);
   hami_settle_free(result, known, dptr, &charge);
   return result;
@@ -119,7 +154,8 @@ CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *poolProps) {
   CUresult result = real(pool, poolProps);
   if (result == CUDA_SUCCESS && pool != NULL && poolProps != NULL) {
     bool on_device = poolProps->location.type == CU_MEM_LOCATION_TYPE_DEVICE;
-    hami_pools_created(*pool, on_device ? hami_devices_of_ordinal(poolProps->location.id) : HAMI_NO_DEVICE);
+    hami_pools_created(*pool, on_device ? hami_devices_of_ordinal(poolProps->location.id) : HAMI_NO_DEVICE,
+                       poolProps->handleTypes != CU_MEM_HANDLE_TYPE_NONE || poolProps->maxSize != 0);
   }
   HAMI_LEAVE(result);
 }
@@ -138,5 +174,6 @@ CUresult cuMemPoolTrimTo(CUmemoryPool pool, size_t minBytesToKeep) {
   HAMI_CUDA_ENTER(cuMemPoolTrimTo, pool, minBytesToKeep);
   CUresult result = real(pool, minBytesToKeep);
   (void)hami_pools_refresh();
+  (void)hami_deferred_poll();
   HAMI_LEAVE(result);
 }

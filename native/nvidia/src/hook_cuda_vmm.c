@@ -3,6 +3,7 @@
 #include "devices.h"
 #include "hook.h"
 #include "physical.h"
+#include "spill.h"
 
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size, const CUmemAllocationProp *prop,
                      unsigned long long flags) {
@@ -15,6 +16,9 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size, const CU
   CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
   if (hami_books_reserve(&charge, hami_devices_of_ordinal(prop->location.id), HAMI_CLASS_PHYSICAL, size)) {
     result = real(handle, size, prop, flags);
+    if (hami_spill_wanted(result, charge.device)) {
+      result = hami_spill_create(handle, size, prop, flags, &charge);
+    }
     if (result != CUDA_SUCCESS) {
       hami_books_refund(&charge);
     } else if (!hami_physical_created(*handle, &charge)) {

@@ -16,7 +16,8 @@
 
 struct pool {
   CUmemoryPool handle;
-  bool alive; /* false once destroyed with pointers outstanding: the driver keeps all of it until the last is freed */
+  bool special; /* see hami_pools_created */
+  bool alive;   /* false once destroyed with pointers outstanding: the driver keeps all of it until the last is freed */
   uint64_t pointers; /* handed out and not freed */
   struct hami_charge charge;
   uint64_t asked_bytes;   /* of requests the driver is answering just now; they may show in its numbers already */
@@ -116,12 +117,24 @@ static struct pool *find_or_adopt_locked(CUmemoryPool handle) {
   return pool;
 }
 
-void hami_pools_created(CUmemoryPool handle, int device) {
+void hami_pools_created(CUmemoryPool handle, int device, bool special) {
   (void)pthread_mutex_lock(&lock);
-  if (find_locked(handle) == NULL) {
-    (void)add_locked(handle, device, HAMI_CLASS_POOL);
+  struct pool *pool = find_locked(handle);
+  if (pool == NULL) {
+    pool = add_locked(handle, device, HAMI_CLASS_POOL);
+  }
+  if (pool != NULL) {
+    pool->special = special;
   }
   (void)pthread_mutex_unlock(&lock);
+}
+
+bool hami_pools_special(CUmemoryPool handle) {
+  (void)pthread_mutex_lock(&lock);
+  const struct pool *pool = find_locked(handle);
+  bool special = pool == NULL || pool->special;
+  (void)pthread_mutex_unlock(&lock);
+  return special;
 }
 
 CUmemoryPool hami_pools_of_graphs(CUdevice ordinal) {

@@ -8,8 +8,10 @@
 
 #include "books.h"
 
-/* Learns which device a pool belongs to when it is created; HAMI_NO_DEVICE for pools of host memory. */
-void hami_pools_created(CUmemoryPool pool, int device);
+/* Learns which device a pool belongs to when it is created; HAMI_NO_DEVICE for pools of host memory. `special`: the
+ * program wants more of it than memory, handles for other processes or a size of its own. */
+void hami_pools_created(CUmemoryPool pool, int device, bool special);
+bool hami_pools_special(CUmemoryPool pool);
 
 /* The pool that cuMemAllocAsync on `stream` takes from; NULL when unknown. */
 CUmemoryPool hami_pools_of_stream(CUstream stream, bool per_thread);

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include "capture.h"
 #include "core/effects.h"
 #include "real.h"
 #include "sizes.h"
@@ -34,15 +35,6 @@ static struct hami_probe probes[PROBES];
 static uint64_t next_order;
 static uint64_t shortest_host_ns = UINT64_MAX; /* from the mark of a start until the launch call had returned */
 static uint32_t out_count;                     /* changed under the lock, read without */
-
-/* Creating and asking events is refused to all threads while any thread captures in global mode; a thread may say that
- * it knows what it does. */
-static void exchange_capture_mode(CUstreamCaptureMode *mode) {
-  __typeof__(&cuThreadExchangeStreamCaptureMode) exchange = HAMI_REAL(cuThreadExchangeStreamCaptureMode);
-  if (exchange != NULL) {
-    (void)exchange(mode);
-  }
-}
 
 static bool create_events(struct hami_probe *probe, CUcontext context) {
   __typeof__(&cuEventCreate) create = HAMI_REAL(cuEventCreate);
@@ -100,7 +92,7 @@ struct hami_probe *hami_probes_start(CUcontext context, CUstream stream, bool pe
     return NULL;
   }
   CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-  exchange_capture_mode(&mode);
+  hami_capture_exchange_mode(&mode);
   probe->stream = stream;
   probe->per_thread = per_thread;
   bool started = probe->context != NULL || create_events(probe, context);
@@ -109,7 +101,7 @@ struct hami_probe *hami_probes_start(CUcontext context, CUstream stream, bool pe
     started = record(probe->start, stream, per_thread) == CUDA_SUCCESS;
     probe->started_ns = hami_effects_system.now_ns();
   }
-  exchange_capture_mode(&mode);
+  hami_capture_exchange_mode(&mode);
   if (!started) {
     hami_probes_cancel(probe);
     return NULL;
@@ -198,11 +190,11 @@ bool hami_probes_collect(struct hami_probe_result *result) {
     return false;
   }
   CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-  exchange_capture_mode(&mode);
+  hami_capture_exchange_mode(&mode);
   (void)pthread_mutex_lock(&lock);
   bool finished = finish_one_locked(result);
   (void)pthread_mutex_unlock(&lock);
-  exchange_capture_mode(&mode);
+  hami_capture_exchange_mode(&mode);
   return finished;
 }
 

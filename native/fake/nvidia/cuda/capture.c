@@ -294,3 +294,19 @@ bool fake_capture_poison(struct fake_context *context) {
   pthread_mutex_unlock(&fake_lock);
   return found;
 }
+
+CUresult fake_capture_allow_unsafe(struct fake_context *context) {
+  bool forbidden = false;
+  if (thread_mode == CU_STREAM_CAPTURE_MODE_RELAXED) {
+    return CUDA_SUCCESS;
+  }
+  pthread_mutex_lock(&fake_lock);
+  for (struct fake_stream *stream = context->streams; stream != NULL; stream = stream->next) {
+    if (stream->capture != NULL && stream->capture_mode == CU_STREAM_CAPTURE_MODE_GLOBAL) {
+      stream->capture_invalid = true;
+      forbidden = true;
+    }
+  }
+  pthread_mutex_unlock(&fake_lock);
+  return forbidden ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
+}

@@ -256,6 +256,9 @@ static bool card_attribute(const struct fake_device *card, int unit, CUdevice_at
   case CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID:
     *value = card->numa;
     return true;
+  case CU_DEVICE_ATTRIBUTE_HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED:
+    *value = fake_driver.machine->cuda_version >= 12020;
+    return true;
   default:
     return false;
   }

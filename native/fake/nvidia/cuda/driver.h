@@ -111,6 +111,8 @@ struct fake_block {
   uint64_t charged;
   uint64_t id;
   unsigned flags;
+  bool stays_home;   /* managed: the host is its preferred location */
+  uint64_t last_use; /* managed: of residency.c */
   struct fake_context *context;
   struct fake_pool *pool;
   struct fake_mapping *mappings; /* of a reservation */
@@ -135,6 +137,14 @@ CUresult fake_memory_allocate(struct fake_context *context, size_t bytes, enum f
                               struct fake_block **block);
 void fake_memory_release(struct fake_block *block); /* needs fake_lock */
 uint64_t fake_round_up(uint64_t bytes, uint64_t granularity);
+
+/* ---- managed memory (residency.c) ---------------------------------------------------------------------------- */
+
+void fake_residency_made(void); /* before the first managed block or host mapping is handed out */
+/* Adds to `duration_ns` what the kernel waits for the bus. An error is the kernel's. */
+CUresult fake_residency_use(const CUDA_KERNEL_NODE_PARAMS *launch, uint64_t *duration_ns);
+/* `host`: the advice names the host. Taken for all of the block that the range lies in. */
+CUresult fake_residency_advise(CUdeviceptr pointer, size_t bytes, CUmem_advise advice, bool host);
 
 /* ---- streams, events, work (stream.c, event.c, work.c) ------------------------------------------------------- */
 
@@ -226,6 +236,7 @@ CUresult fake_event_record(struct fake_event *event, struct fake_stream *stream)
 
 /* ---- virtual memory management (vmm.c) ------------------------------------------------------------------------ */
 
+uint64_t fake_mapping_host_bytes(const struct fake_block *reservation, uint64_t offset);      /* needs fake_lock */
 bool fake_mapping_covers(const struct fake_block *reservation, uint64_t offset, size_t size); /* needs fake_lock */
 
 /* ---- data (copy.c) ------------------------------------------------------------------------------------------- */
@@ -357,6 +368,8 @@ struct fake_block *fake_graph_block_at(CUdeviceptr pointer);
 CUresult fake_capture_add(struct fake_stream *stream, const struct fake_work *work);
 CUresult fake_capture_allocate(struct fake_stream *stream, size_t bytes, CUdeviceptr *pointer);
 CUresult fake_capture_free(struct fake_stream *stream, CUdeviceptr pointer);
+/* For calls that only a thread in relaxed mode may make while anybody captures in global mode; ends those captures. */
+CUresult fake_capture_allow_unsafe(struct fake_context *context);
 bool fake_capture_poison(struct fake_context *context); /* a call that no capture allows; true if one was under way */
 
 #endif

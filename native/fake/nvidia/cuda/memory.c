@@ -39,6 +39,7 @@ static CUresult allocate(CUdeviceptr *out, size_t bytes, enum fake_block_kind ki
   struct fake_context *context = NULL;
   struct fake_block *block = NULL;
   FAKE_TRY(fake_current(&context));
+  FAKE_TRY(fake_capture_allow_unsafe(context));
   if (out == NULL || bytes == 0) {
     return CUDA_ERROR_INVALID_VALUE;
   }
@@ -78,6 +79,7 @@ CUresult cuMemAllocManaged(CUdeviceptr *out, size_t bytes, unsigned flags) {
   FAKE_ENTER(cuMemAllocManaged);
   struct fake_context *context = NULL;
   FAKE_TRY(fake_current(&context));
+  FAKE_TRY(fake_capture_allow_unsafe(context));
   if (out == NULL || bytes == 0 || (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
@@ -89,6 +91,7 @@ CUresult cuMemAllocManaged(CUdeviceptr *out, size_t bytes, unsigned flags) {
   pthread_mutex_lock(&fake_lock);
   struct fake_block *block = fake_block_new(bytes, 0, FAKE_BLOCK_MANAGED, context);
   if (block != NULL) {
+    fake_residency_made();
     block->unit = context->unit;
     block->charged = charged;
     block->flags = flags;
@@ -125,6 +128,7 @@ CUresult cuMemFree_v2(CUdeviceptr pointer) {
   FAKE_ENTER(cuMemFree_v2);
   struct fake_context *context = NULL;
   FAKE_TRY(fake_current(&context));
+  FAKE_TRY(fake_capture_allow_unsafe(context));
   if (pointer == 0) {
     return CUDA_SUCCESS;
   }

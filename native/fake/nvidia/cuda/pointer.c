@@ -121,7 +121,7 @@ CUresult cuPointerSetAttribute(const void *value, CUpointer_attribute attribute,
   return good ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-static CUresult advise(CUdeviceptr pointer, size_t bytes) {
+static CUresult prefetch(CUdeviceptr pointer, size_t bytes) {
   pthread_mutex_lock(&fake_lock);
   const struct fake_block *block = fake_block_at(pointer);
   bool good = block != NULL && block->kind == FAKE_BLOCK_MANAGED && bytes <= block->size - (pointer - block->base);
@@ -131,23 +131,19 @@ static CUresult advise(CUdeviceptr pointer, size_t bytes) {
 
 CUresult cuMemAdvise(CUdeviceptr pointer, size_t bytes, CUmem_advise advice, CUdevice device) {
   FAKE_ENTER(cuMemAdvise);
-  (void)advice;
-  (void)device;
-  return advise(pointer, bytes);
+  return fake_residency_advise(pointer, bytes, advice, device == CU_DEVICE_CPU);
 }
 
 CUresult cuMemAdvise_v2(CUdeviceptr pointer, size_t bytes, CUmem_advise advice, CUmemLocation location) {
   FAKE_ENTER(cuMemAdvise_v2);
-  (void)advice;
-  (void)location;
-  return advise(pointer, bytes);
+  return fake_residency_advise(pointer, bytes, advice, location.type != CU_MEM_LOCATION_TYPE_DEVICE);
 }
 
 CUresult cuMemPrefetchAsync(CUdeviceptr pointer, size_t bytes, CUdevice device, CUstream stream) {
   FAKE_ENTER(cuMemPrefetchAsync);
   (void)device;
   (void)stream;
-  return advise(pointer, bytes);
+  return prefetch(pointer, bytes);
 }
 
 CUresult cuMemPrefetchAsync_v2(CUdeviceptr pointer, size_t bytes, CUmemLocation location, unsigned flags,
@@ -156,5 +152,5 @@ CUresult cuMemPrefetchAsync_v2(CUdeviceptr pointer, size_t bytes, CUmemLocation 
   (void)location;
   (void)flags;
   (void)stream;
-  return advise(pointer, bytes);
+  return prefetch(pointer, bytes);
 }

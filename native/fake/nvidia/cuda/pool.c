@@ -175,8 +175,8 @@ CUresult cuMemFreeAsync(CUdeviceptr pointer, CUstream handle) {
   struct fake_block *block = fake_block_at(pointer);
   bool exact = block != NULL && block->base == pointer;
   bool graph = exact && block->kind == FAKE_BLOCK_GRAPH;
-  bool good = exact &&
-              (block->kind == FAKE_BLOCK_POOL || block->kind == FAKE_BLOCK_DEVICE || block->kind == FAKE_BLOCK_MANAGED);
+  /* Of the others only plain device memory is documented for this call. */
+  bool good = exact && (block->kind == FAKE_BLOCK_POOL || block->kind == FAKE_BLOCK_DEVICE);
   if (good) {
     fake_memory_release(block);
   }

@@ -113,6 +113,9 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *out, size_t size, const CUmem
     }
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
+  if (unit < 0) {
+    fake_residency_made();
+  }
   physical->properties = *properties;
   physical->size = size;
   physical->unit = unit;
@@ -260,6 +263,11 @@ static struct fake_mapping *mapping_at(const struct fake_block *block, uint64_t 
     }
   }
   return NULL;
+}
+
+uint64_t fake_mapping_host_bytes(const struct fake_block *block, uint64_t offset) {
+  const struct fake_mapping *mapping = mapping_at(block, offset);
+  return mapping != NULL && mapping->physical->unit < 0 ? mapping->size : 0;
 }
 
 bool fake_mapping_covers(const struct fake_block *block, uint64_t offset, size_t size) {

@@ -17,6 +17,7 @@ static void move_tails(struct fake_stream *stream, uint64_t end_ns) {
 
 CUresult fake_work_kernel(struct fake_stream *stream, const CUDA_KERNEL_NODE_PARAMS *kernel) {
   uint64_t duration = fake_kernel_duration_ns(stream->context, kernel);
+  FAKE_TRY(fake_residency_use(kernel, &duration));
   if (duration > 0) {
     move_tails(stream, fake_engine_submit(fake_driver.state, stream->context->unit, duration));
   }
