@@ -38,6 +38,7 @@ _LIBRARIES = {
 }
 _SIMULATED = {
     "HAMI_FAKE_BACKING_MIB": "How many MiB of one device allocation really exist; writes beyond are dropped.",
+    "HAMI_FAKE_BUS_MIB_PER_S": "MiB that cross the bus between host and simulated card in a second; 24000 by default.",
     "HAMI_FAKE_FAULTS": "Faults to inject: which call fails, how, at which time it is made.",
     "HAMI_FAKE_GRANULARITY": "What `cuMemAlloc` rounds sizes up to: 512 or 2097152 bytes.",
     "HAMI_FAKE_KERNEL_NS": "How long every kernel takes on the simulated clock.",
