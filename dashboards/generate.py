@@ -201,6 +201,7 @@ DASHBOARDS = (
                 unit=_STATE,
                 queries={
                     f"hami_isolation_active{{{_AT_POD}}}": "{{pod}}/{{container}} isolated",
+                    f"hami_isolation_degraded{{{_AT_POD}}}": "{{pod}}/{{container}} without NVML",
                     f"hami_share_contended{{{_AT_POD}}}": "{{pod}}/{{container}} contended",
                     f"hami_share_yielding{{{_AT_POD}}}": "{{pod}}/{{container}} yields",
                 },

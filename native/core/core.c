@@ -152,6 +152,12 @@ void hami_core_observe_others(int device, bool busy) {
   }
 }
 
+void hami_core_note_management(bool answers) {
+  if (hami_core_active()) {
+    hami_ledger_note_management(&ledger, answers);
+  }
+}
+
 uint64_t hami_core_typical_ns(int device) { return hami_core_active() ? hami_pacing_typical_ns(&pacing, device) : 0; }
 
 uint64_t hami_core_busy_ns(int device) { return hami_core_active() ? hami_pacing_busy_ns(&pacing, device) : 0; }

@@ -45,7 +45,8 @@ bool hami_core_paces(int device);
 uint64_t hami_core_admit(int device, uint64_t estimate_ns, void (*meanwhile)(void));
 void hami_core_settle(int device, uint64_t charged_ns, uint64_t measured_ns, uint32_t launches);
 void hami_core_observe_others(int device, bool busy);
-bool hami_core_contended(int device); /* the host says that other containers work on the device */
+void hami_core_note_management(bool answers); /* whether the vendor's management library can be asked, for hosts */
+bool hami_core_contended(int device);         /* the host says that other containers work on the device */
 uint64_t hami_core_busy_ns(int device);
 uint64_t hami_core_typical_ns(int device); /* of a launch in this container, lately; 0: none was settled yet */
 

@@ -108,6 +108,11 @@ static bool join_region(const struct hami_ledger *ledger) {
   return result == HAMI_REGION_OK;
 }
 
+static void publish_management(const struct hami_ledger *ledger) {
+  __atomic_store_n(&hami_slot_record(ledger->region, ledger->self->slot)->management,
+                   __atomic_load_n(&ledger->management, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+}
+
 static void take_slot(const struct hami_ledger *ledger) {
   struct hami_self *self = ledger->self;
   uint64_t now = ledger->effects->coarse_ns();
@@ -133,6 +138,7 @@ static void take_slot(const struct hami_ledger *ledger) {
     publish_charge(ledger, device);
   }
   publish_limits(ledger);
+  publish_management(ledger);
 }
 
 static void stay_attached(const struct hami_ledger *ledger) {
@@ -166,6 +172,7 @@ static void tick(const struct hami_ledger *ledger, uint64_t now) {
   struct hami_region_header *header = ledger->region->header;
   __atomic_store_n(&hami_slot_record(ledger->region, self->slot)->active_ns, now, __ATOMIC_RELAXED);
   __atomic_store_n(&header->heartbeat_ns, now, __ATOMIC_RELAXED);
+  publish_management(ledger);
   uint64_t reaped = __atomic_load_n(&header->reaped_ns, __ATOMIC_RELAXED);
   /* One process a second; a time in the future is damage, not a reason to wait for it. */
   if ((now - reaped >= REAP_NS || reaped > now) &&
@@ -395,6 +402,20 @@ size_t hami_ledger_rows(struct hami_ledger *ledger, int device, struct hami_ledg
   }
   leave(ledger);
   return found;
+}
+
+void hami_ledger_note_management(struct hami_ledger *ledger, bool answers) {
+  uint32_t state = answers ? HAMI_REGION_MANAGEMENT_ANSWERS : HAMI_REGION_MANAGEMENT_SILENT;
+  uint32_t before = __atomic_load_n(&ledger->management, __ATOMIC_RELAXED);
+  if (__builtin_expect(before == state, 1)) {
+    return;
+  }
+  __atomic_store_n(&ledger->management, state, __ATOMIC_RELAXED);
+  if (!answers) {
+    HAMI_LOG(HAMI_LOG_WARN, "the management library does not answer; what was last known of the device holds");
+  } else if (before != 0) {
+    HAMI_LOG(HAMI_LOG_WARN, "the management library answers again");
+  }
 }
 
 void hami_ledger_tick(struct hami_ledger *ledger, uint64_t now) {

@@ -26,6 +26,7 @@ struct hami_ledger {
   struct hami_live_limits *limits;
   struct hami_region *region;
   struct hami_self *self;
+  uint32_t management; /* as the region's slots say it */
 };
 
 /* Prepares a ledger; `region` need not be attached yet. False when the process has no memory for it. */
@@ -70,6 +71,9 @@ size_t hami_ledger_rows(struct hami_ledger *ledger, int device, struct hami_ledg
 /* Frees slots of dead processes, writes the heartbeat: at most once a second, whoever of the container comes first.
  * `coarse_ns` is the clock of that name. */
 void hami_ledger_tick(struct hami_ledger *ledger, uint64_t coarse_ns);
+
+/* Says whether the vendor's management library answers this process. Hosts see it at the next tick. */
+void hami_ledger_note_management(struct hami_ledger *ledger, bool answers);
 
 /* Gives the slot back; for an orderly end. Not needed: a slot whose owner died is found and freed. */
 void hami_ledger_close(struct hami_ledger *ledger);

@@ -94,6 +94,7 @@ static void fill_record(const struct hami_region *region, uint32_t slot, const s
   __atomic_store_n(&record->attached_ns, now, __ATOMIC_RELAXED);
   __atomic_store_n(&record->active_ns, now, __ATOMIC_RELAXED);
   __atomic_store_n(&record->uid, identity->uid, __ATOMIC_RELAXED);
+  __atomic_store_n(&record->management, 0, __ATOMIC_RELAXED);
   memcpy(record->command, identity->command, sizeof record->command);
 }
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hami_core.isolation.layout import layout
 from hami_core.isolation.region import BadRegion, read_region
 
-GOLDEN = Path(__file__).parent / "golden/region-1.0.gz"
+GOLDEN = {version: Path(__file__).parent / f"golden/region-{version}.gz" for version in ("1.0", "1.1")}
+NEWEST = "1.1"
 
 
 @pytest.fixture
@@ -22,8 +23,8 @@ def region(exchange, tmp_path):
     return path
 
 
-def check_known_values(view):
-    assert view.version == (1, 0)
+def check_known_values(view, version=NEWEST):
+    assert view.version == tuple(map(int, version.split(".")))
     assert (view.created_unix_ns, view.heartbeat_ns, view.reaped_count) == (21, 22, 24)
     assert (view.core_policy, view.priority) == ("force", 1)
     first, second = view.devices
@@ -36,6 +37,7 @@ def check_known_values(view):
     low, high = view.processes
     assert (low.start_ticks, low.pid_namespace, low.uid) == (77, 88, 1000)
     assert (low.attached_ns, low.active_ns) == (11, 12)
+    assert low.management_answers is (None if version == "1.0" else False)
     assert low.command == "train ?[2J3"  # an escape sequence does not reach a terminal
     assert low.device_bytes == (300, 301)
     assert high.device_bytes == (6400, 6401)
@@ -49,14 +51,15 @@ def test_python_reads_every_field_that_the_core_wrote(region):
     check_known_values(read_region(region))
 
 
-def test_a_region_of_this_layout_version_is_read_for_ever(tmp_path):
+@pytest.mark.parametrize("version", GOLDEN)
+def test_a_region_of_every_version_of_the_layout_is_read_for_ever(tmp_path, version):
     path = tmp_path / "region"
-    path.write_bytes(gzip.decompress(GOLDEN.read_bytes()))
-    check_known_values(read_region(path))
+    path.write_bytes(gzip.decompress(GOLDEN[version].read_bytes()))
+    check_known_values(read_region(path), version)
 
 
 def test_the_core_writes_the_same_bytes_as_ever(region):
-    assert gzip.decompress(GOLDEN.read_bytes()) == region.read_bytes()
+    assert gzip.decompress(GOLDEN[NEWEST].read_bytes()) == region.read_bytes()
 
 
 def test_the_core_reads_every_field_that_was_written_by_the_description(exchange, region):
@@ -134,7 +137,7 @@ def test_another_major_version_is_named_in_the_refusal(region):
     data = bytearray(region.read_bytes())
     struct.pack_into("=I", data, layout().records["header"].fields["major"]["offset"], 2)
     region.write_bytes(data)
-    with pytest.raises(BadRegion, match=r"layout version 2\.0; known is 1"):
+    with pytest.raises(BadRegion, match=r"layout version 2\.1; known is 1"):
         read_region(region)
 
 
@@ -151,7 +154,7 @@ def test_a_newer_minor_version_is_read(region):
     length=st.integers(0, 200_000),
 )
 def test_damage_of_any_kind_is_refused_or_read_within_bounds(region, changes, length):
-    data = bytearray(gzip.decompress(GOLDEN.read_bytes()))
+    data = bytearray(gzip.decompress(GOLDEN[NEWEST].read_bytes()))
     for at, value in changes:
         data[at] = value
     region.write_bytes(data[:length])

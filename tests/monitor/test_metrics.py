@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -139,6 +140,21 @@ def test_a_container_that_never_used_its_device_is_not_isolated_yet(node: Node) 
     container(node.root)
     assert node.values("hami_isolation_active", pod="train") == [0]
     assert node.values("hami_isolation_heartbeat_age_seconds", pod="train") == []
+
+
+def test_a_library_that_lost_nvml_is_degraded_and_one_that_never_asked_says_nothing(node: Node) -> None:
+    region = container(node.root) / "region"
+    degraded = partial(node.values, "hami_isolation_degraded", pod="train")
+    write_region(region, Charged())
+    assert degraded() == []
+    write_region(region, Charged(management=1), Charged())
+    assert degraded() == [0]
+    write_region(region, Charged(management=1), Charged(management=2))
+    assert degraded() == [1]
+    write_region(region, Charged(management=1), attrs.evolve(DEAD, management=2))
+    assert degraded() == [0], "what a dead process knew counts no more"
+    write_region(region, Charged(management=77))
+    assert degraded() == [], "a word that nobody knows"
 
 
 def test_what_the_driver_counts_beyond_the_books_is_drift(node: Node) -> None:

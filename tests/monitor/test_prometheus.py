@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="install prometheus t
 def prometheus(tmp_path: Path) -> Iterator[str]:
     """The address of a Prometheus that has scraped a node with one share twice, and evaluated the rules."""
     folder = container(tmp_path)
-    write_region(folder / "region", Charged(classes={"buffer": 990 * MIB}), busy_ns=10**9, launched_ns=1)
+    write_region(folder / "region", Charged(management=1, classes={"buffer": 990 * MIB}), busy_ns=10**9, launched_ns=1)
     devices = DeviceWatch([lambda: sight(used_mib=990)])
     devices.look()
     source = ContainerFolders(tmp_path, node="node-a", names=lambda _uid: PodName(namespace="team", name="train"))

@@ -30,6 +30,7 @@ class Charged:
     classes: dict[str, int] = attrs.field(factory=dict)
     namespace: int = 0  # of its pid; 0: not said
     active_ns: int = 0
+    management: int = 0
 
 
 def limits(*devices: DeviceLimits, priority: int | None = None) -> LimitsFile:
@@ -64,7 +65,7 @@ def write_region(path: Path, *processes: Charged, uuid: str = GPU, heartbeat_ns:
         ticks = process.start_ticks if process.start_ticks is not None else 0 if named is None else named.start_ticks
         slot = described.records["slot"]
         put("slot", head + constants["segment_slots"] + row * slot.size, start_time=ticks,
-            pid_namespace=process.namespace, active_ns=process.active_ns)  # fmt: skip
+            pid_namespace=process.namespace, active_ns=process.active_ns, management=process.management)  # fmt: skip
         column = head + constants["segment_columns"]
         charged = sum(process.classes.values())
         struct.pack_into("=Q", data, column + constants["column_charged"] + 8 * row, charged)

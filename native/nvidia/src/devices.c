@@ -225,6 +225,7 @@ bool hami_devices_start_nvml(void) {
   }
   __typeof__(&nvmlInit_v2) init = HAMI_REAL(nvmlInit_v2);
   if (init == NULL || init() != NVML_SUCCESS) {
+    hami_core_note_management(false);
     return false;
   }
   __atomic_store_n(&started, true, __ATOMIC_RELEASE);
@@ -234,7 +235,22 @@ bool hami_devices_start_nvml(void) {
 bool hami_devices_nvml_handle(int device, nvmlDevice_t *handle) {
   __typeof__(&nvmlDeviceGetHandleByUUID) by_uuid = HAMI_REAL(nvmlDeviceGetHandleByUUID);
   const char *uuid = hami_core_uuid(device);
-  return by_uuid != NULL && uuid != NULL && hami_devices_start_nvml() && by_uuid(uuid, handle) == NVML_SUCCESS;
+  if (by_uuid == NULL || uuid == NULL || !hami_devices_start_nvml()) {
+    return false;
+  }
+  /* Only the question that follows tells that all is well: a lost card may still have its handle. */
+  bool found = by_uuid(uuid, handle) == NVML_SUCCESS;
+  if (!found) {
+    hami_core_note_management(false);
+  }
+  return found;
+}
+
+bool hami_devices_nvml_answered(nvmlReturn_t result) {
+  /* MIG instances have no utilisation, some virtual cards no processes: that is no loss. */
+  hami_core_note_management(result == NVML_SUCCESS || result == NVML_ERROR_NOT_SUPPORTED ||
+                            result == NVML_ERROR_INSUFFICIENT_SIZE);
+  return result == NVML_SUCCESS;
 }
 
 void hami_devices_after_fork_in_child(void) { hami_devices_forget_contexts(); }

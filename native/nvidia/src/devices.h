@@ -37,6 +37,9 @@ bool hami_devices_start_nvml(void);
 /* NVML handle of a ledger index; false when NVML is absent or does not know the device. Starts NVML if need be. */
 bool hami_devices_nvml_handle(int device, nvmlDevice_t *handle);
 
+/* For what a question of the library's own got: tells hosts whether NVML answers. True for NVML_SUCCESS. */
+bool hami_devices_nvml_answered(nvmlReturn_t result);
+
 void hami_devices_after_fork_in_child(void);
 
 #endif

@@ -105,7 +105,8 @@ static void look(int device, struct watch *watch, uint64_t now_ns) {
   size_t own_processes = hami_core_processes(device, rows, 2);
   bool shared = own_processes > 1;
   uint64_t own = own_percent(watch, now_ns, hami_core_busy_ns(device));
-  if (get_rates != NULL && hami_devices_nvml_handle(device, &handle) && get_rates(handle, &rates) == NVML_SUCCESS) {
+  if (get_rates != NULL && hami_devices_nvml_handle(device, &handle) &&
+      hami_devices_nvml_answered(get_rates(handle, &rates))) {
     bool others = others_work(handle, own_processes, rates.gpu, own);
     hami_core_observe_others(device, others);
     shared = shared || others;

@@ -22,7 +22,7 @@ void hami_own_memory_list(int device, struct hami_own_memory_list *list) {
   nvmlDevice_t handle;
   list->count = HAMI_OWN_MEMORY_MAX_PROCESSES;
   if (read == NULL || !hami_devices_nvml_handle(device, &handle) ||
-      read(handle, &list->count, list->rows) != NVML_SUCCESS) {
+      !hami_devices_nvml_answered(read(handle, &list->count, list->rows))) {
     list->count = 0;
   }
 }

@@ -47,6 +47,7 @@ static void write_slot(uint32_t slot, uint32_t pid) {
   record->attached_ns = 11;
   record->active_ns = 12;
   record->uid = identity.uid;
+  record->management = HAMI_REGION_MANAGEMENT_SILENT;
   memcpy(record->command, identity.command, sizeof record->command);
   for (uint32_t device = 0; device < DEVICES; device++) {
     *hami_slot_charged(&region, slot, device) = slot * 100 + device;
@@ -115,6 +116,7 @@ static void show_region(const char *path) {
   SHOW("slot", record, attached_ns);
   SHOW("slot", record, active_ns);
   SHOW("slot", record, uid);
+  SHOW("slot", record, management);
   printf("slot.command %s\n", record->command);
 }
 

@@ -257,6 +257,40 @@ static void the_heartbeat_follows_operations(void) {
   CHECK_EQUAL(world_now_ns, hami_slot_record(&process(0)->region, process(0)->ledger.self->slot)->active_ns);
 }
 
+static uint32_t management_of(int i) {
+  return hami_slot_record(&process(i)->region, process(i)->ledger.self->slot)->management;
+}
+
+static void tell_management(int i, bool answers) {
+  hami_ledger_note_management(&process(i)->ledger, answers);
+  world_now_ns += 200000000;
+  hami_ledger_tick(&process(i)->ledger, world_now_ns);
+}
+
+static void that_the_management_library_is_lost_is_seen_and_that_it_is_back(void) {
+  begin();
+  CHECK(world_reserve(process(0), 0, 1));
+  CHECK_EQUAL(0, management_of(0));
+  tell_management(0, true);
+  CHECK_EQUAL(HAMI_REGION_MANAGEMENT_ANSWERS, management_of(0));
+  tell_management(0, false);
+  CHECK_EQUAL(HAMI_REGION_MANAGEMENT_SILENT, management_of(0));
+  tell_management(0, true);
+  CHECK_EQUAL(HAMI_REGION_MANAGEMENT_ANSWERS, management_of(0));
+}
+
+static void what_is_known_of_the_management_library_goes_with_its_process(void) {
+  begin();
+  CHECK(world_reserve(process(0), 0, 1));
+  tell_management(0, false);
+  uint64_t *owner = hami_slot_owner(&process(0)->region, process(0)->ledger.self->slot);
+  CHECK(hami_slots_free(&process(0)->region, process(0)->ledger.self->slot, *owner)); /* taken for dead in error */
+  CHECK(world_reserve(process(1), 0, 1));
+  CHECK_EQUAL(0, management_of(1)); /* whoever gets the slot next has asked nobody */
+  CHECK(world_reserve(process(0), 0, 1));
+  CHECK_EQUAL(HAMI_REGION_MANAGEMENT_SILENT, management_of(0));
+}
+
 static void a_closed_ledger_leaves_nothing_behind(void) {
   begin();
   CHECK(world_reserve(process(0), 0, MIB));
@@ -286,6 +320,8 @@ int main(void) {
   RUN(of_two_racing_requests_at_most_one_is_granted);
   RUN(a_process_stopped_in_a_request_blocks_nobody);
   RUN(the_heartbeat_follows_operations);
+  RUN(that_the_management_library_is_lost_is_seen_and_that_it_is_back);
+  RUN(what_is_known_of_the_management_library_goes_with_its_process);
   RUN(a_closed_ledger_leaves_nothing_behind);
   begin();
   return 0;

@@ -41,8 +41,9 @@ class RegionProcess:
     """A process that holds a slot. Dead ones stay until the library or a host notices.
 
     Times are nanoseconds of the monotonic clock. `start_ticks` is field 22 of ``/proc/PID/stat``: with the pid it names
-    the process for good. `device_bytes` and `class_bytes` have one entry for each device of the region. `owner_word` is
-    what the slot says of its owner, `owner_offset` where in the file it says so.
+    the process for good. `management_answers` is whether the vendor's management library answers the isolation library,
+    None where it was not asked yet. `device_bytes` and `class_bytes` have one entry for each device of the region.
+    `owner_word` is what the slot says of its owner, `owner_offset` where in the file it says so.
     """
 
     pid: int
@@ -56,6 +57,7 @@ class RegionProcess:
     class_bytes: tuple[Mapping[str, int], ...] = attrs.field(hash=False)
     owner_word: int = 0
     owner_offset: int = 0
+    management_answers: bool | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -175,6 +177,7 @@ class _Contents:
             segment + constants["segment_columns"] + device * constants["column_bytes"]
             for device in range(self.shape.device_count)
         ]
+        answers = {constants["management_answers"]: True, constants["management_silent"]: False}
         charged = constants["column_charged"] + _WORD * row
         by_class = constants["column_classes"] + _WORD * len(classes) * row
         return RegionProcess(
@@ -189,6 +192,7 @@ class _Contents:
             class_bytes=tuple(
                 dict(zip(classes, self._words(column + by_class, len(classes)), strict=True)) for column in columns
             ),
+            management_answers=answers.get(read("management")),
             owner_word=owner,
             owner_offset=segment + constants["segment_owners"] + _WORD * row,
         )

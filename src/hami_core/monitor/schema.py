@@ -68,6 +68,11 @@ SPECS = (
         says="Memory that processes of the pod hold past the library, as the driver counts it.",
         labels=("node", "namespace", "pod"),
     ),
+    Spec(
+        name="hami_isolation_degraded",
+        says="1 where NVML does not answer the isolation library of a living process; absent where it was not asked.",
+        labels=_OWNER,
+    ),
     Spec(name="hami_isolation_processes", says="Living processes held by the library.", labels=_OWNER),
     Spec(name="hami_isolation_reaped_total", says="Dead processes found in the books.", labels=_OWNER, counter=True),
     Spec(name="hami_isolation_unreadable", says="Files of the workload that cannot be used.", labels=_OWNER),
@@ -153,6 +158,8 @@ def _workload(sheet: Sheet, workload: Workload, picture: Picture) -> None:
         sheet.add("hami_isolation_active", picture.isolated(workload), labels)
     heartbeat_ns = None if region is None else region.heartbeat_ns
     sheet.add("hami_isolation_heartbeat_age_seconds", since_s(heartbeat_ns, picture.now_ns), labels)
+    answers = [process.management_answers for process in living if process.management_answers is not None]
+    sheet.add("hami_isolation_degraded", not all(answers) if answers else None, labels)
     sheet.add("hami_isolation_processes", len(living), labels)
     sheet.add("hami_isolation_reaped_total", 0 if region is None else region.reaped_count, labels)
     sheet.add("hami_isolation_unreadable", len(workload.problems), labels)
