@@ -75,12 +75,9 @@ function(hami_add_vendor_test vendor name)
   set_tests_properties(${vendor}.${name} PROPERTIES TIMEOUT 120)
 endfunction()
 
-# hami_add_lookup_test(VENDOR NAME file wrapped other version): see tests/interpose/test_lookup.c. Builds with a sanitizer
-# do not interpose dlsym.
+# hami_add_lookup_test(VENDOR NAME file wrapped other version): see tests/interpose/test_lookup.c.
 function(hami_add_lookup_test vendor name)
-  if(NOT HAMI_SANITIZE)
-    hami_add_vendor_test(${vendor} ${name} PROGRAM interpose_test_lookup ARGS ${ARGN} RUN --memory-mib 1000)
-  endif()
+  hami_add_vendor_test(${vendor} ${name} PROGRAM interpose_test_lookup ARGS ${ARGN} RUN --memory-mib 1000)
 endfunction()
 
 # hami_add_vendor_pacing_tests(VENDOR PROGRAM target MACHINE file): how near the share of device time comes, by PROGRAM

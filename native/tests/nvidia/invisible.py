@@ -47,17 +47,22 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--replay", required=True, type=Path, help="program that replays a file of calls")
     parser.add_argument("--own-phdr", required=True, type=Path, help="program with a dl_iterate_phdr of its own")
     parser.add_argument("--traces", required=True, type=Path, help="folder of such files")
+    parser.add_argument("--runtime", default="", help="a sanitizer's, which both sides start with")
+    parser.add_argument("--own-only", action="store_true", help="leave out programs that are not of this tree")
     arguments = parser.parse_args(argv)
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("LD_", "HAMI_", "CUDA_"))}
+    if arguments.runtime:
+        # What strangers' programs leave unfreed is not looked for here.
+        bare |= {"LD_PRELOAD": arguments.runtime, "ASAN_OPTIONS": "detect_leaks=0"}
     found: list[str] = []
     with tempfile.TemporaryDirectory(prefix="hami-invisible-") as name:
         folder = Path(name)
         limits = folder / "limits"
         limits.write_text("hami-limits 1\ndevice GPU-none memory_mib=1000 core_percent=10\n", encoding="utf-8")
-        preload = {"LD_PRELOAD": str(arguments.library.resolve())}
+        preload = {"LD_PRELOAD": f"{arguments.runtime} {arguments.library.resolve()}".strip()}
         without_driver = {**bare, "HAMI_LIMITS_FILE": str(limits)}
         # No driver on the machine: nothing of it may be needed, whatever limits are set.
-        for what, command in {
+        strangers = {
             "true": ["/bin/true"],
             "false": ["/bin/false"],
             "what a shell sees": ["/bin/sh", "-c", LOOK_AROUND],
@@ -69,7 +74,8 @@ def main(argv: list[str]) -> int:
                 "-c",
                 "import ctypes; print(hasattr(ctypes.CDLL(None), 'cuMemAlloc_v2'))",
             ],
-        }.items():
+        }
+        for what, command in () if arguments.own_only else strangers.items():
             found += _compare(what, command, without_driver, {**without_driver, **preload})
         # The driver is there and no limits are set: its answers come through bit by bit.
         with_driver = {

@@ -89,9 +89,9 @@ def environment(arguments: argparse.Namespace, folder: Path) -> dict[str, str]:
     variables["HAMI_FAKE_MACHINE"] = str(arguments.machine.resolve())
     variables["HAMI_FAKE_STATE"] = str(folder / "state")
     # A sanitizer's runtime wants to be first; it is in the program, and everything it intercepts is called from there.
-    # The double keeps what a program does not give back, as a driver does.
+    # The double keeps what a program does not give back, as a driver does; so does the loader as a program.
     suppressions = folder / "suppressions"
-    suppressions.write_text("leak:libcuda.so.1\nleak:libnvidia-ml.so.1\n", encoding="utf-8")
+    suppressions.write_text("leak:libcuda.so.1\nleak:libnvidia-ml.so.1\nleak:_dl_map_object_deps\n", encoding="utf-8")
     variables["LSAN_OPTIONS"] = f"suppressions={suppressions}:print_suppressions=0"
     variables["ASAN_OPTIONS"] = f"verify_asan_link_order=0:{variables.get('ASAN_OPTIONS', '')}"
     if not arguments.no_preload:

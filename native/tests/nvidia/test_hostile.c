@@ -113,10 +113,15 @@ static void strip(const char *program) {
   Dl_info loader;
   char machine[600];
   char state[600];
+  char sanitizer[600];
+  char leaks[600];
   CHECK(dladdr((void *)(uintptr_t)getauxval(AT_BASE), &loader) != 0);
   (void)snprintf(machine, sizeof machine, "HAMI_FAKE_MACHINE=%s", getenv("HAMI_FAKE_MACHINE"));
   (void)snprintf(state, sizeof state, "HAMI_FAKE_STATE=%s", getenv("HAMI_FAKE_STATE"));
-  char *const environment[] = {machine, state, NULL};
+  /* Nothing of the share: what run.py sets for programs built with a sanitizer. */
+  (void)snprintf(sanitizer, sizeof sanitizer, "ASAN_OPTIONS=%s", getenv("ASAN_OPTIONS"));
+  (void)snprintf(leaks, sizeof leaks, "LSAN_OPTIONS=%s", getenv("LSAN_OPTIONS"));
+  char *const environment[] = {machine, state, sanitizer, leaks, NULL};
   (void)execle(loader.dli_fname, loader.dli_fname, "--library-path", getenv("LD_LIBRARY_PATH"), "--preload",
                getenv("LD_PRELOAD"), program, "held", (char *)NULL, environment);
   fprintf(stderr, "%s: %s\n", loader.dli_fname, strerror(errno));
