@@ -24,6 +24,8 @@
 #define LEARNING_STEP_NS NS_PER_MS
 /* Queue ends further ahead than this are damage: some hundred launches of ten seconds at one percent lie below. */
 #define MOST_AHEAD_NS (24 * 3600 * NS_PER_S)
+/* Averages above this are damage: believed, they would let every later launch wait for as long. */
+#define MOST_TYPICAL_NS (60 * NS_PER_S)
 /* Others count as active for this long after they were seen, and as unknown when nobody looked for this long. */
 #define OTHERS_ACTIVE_NS NS_PER_S
 #define OTHERS_KNOWN_NS (2 * NS_PER_S)
@@ -59,6 +61,12 @@ static struct hami_region_device *record_of(const struct hami_pacing *pacing, ui
 
 static uint32_t percent_of(const struct hami_pacing *pacing, uint32_t device) {
   return __atomic_load_n(&pacing->limits->core_percent[device], __ATOMIC_RELAXED);
+}
+
+/* What launches take lately; 0: nobody knows. */
+static uint64_t typical_of(const struct hami_region_device *record) {
+  uint64_t typical = __atomic_load_n(&record->typical_ns, __ATOMIC_RELAXED);
+  return typical <= MOST_TYPICAL_NS ? typical : 0;
 }
 
 static bool others_active(const struct hami_pacing *pacing, const struct hami_region_device *record, uint32_t device,
@@ -176,7 +184,7 @@ void hami_pacing_enqueue(struct hami_pacing *pacing, int device_index, uint64_t 
   if (percent == 0 || !limited(pacing, record, device, now)) {
     return;
   }
-  uint64_t known = estimate_ns != 0 ? estimate_ns : __atomic_load_n(&record->typical_ns, __ATOMIC_RELAXED);
+  uint64_t known = estimate_ns != 0 ? estimate_ns : typical_of(record);
   if (known == 0) {
     launch->learning = true;
   } else {
@@ -205,7 +213,7 @@ static uint64_t turn_to_learn(struct hami_region_device *record, uint32_t percen
 /* True once the launch may be queued: it is the one to learn from, or something has been learnt. */
 static bool learnt(struct hami_region_device *record, struct hami_pacing_launch *launch, uint32_t percent,
                    uint64_t now) {
-  uint64_t known = __atomic_load_n(&record->typical_ns, __ATOMIC_RELAXED);
+  uint64_t known = typical_of(record);
   known = known != 0 ? known : turn_to_learn(record, percent, now);
   if (known == 0) {
     return false;
@@ -272,8 +280,9 @@ uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device, uint64_t esti
 }
 
 static void update_average(struct hami_region_device *record, uint64_t measured_ns, uint32_t launches) {
-  uint64_t each = measured_ns / launches;
-  uint64_t before = __atomic_load_n(&record->typical_ns, __ATOMIC_RELAXED);
+  uint64_t average = measured_ns / launches;
+  uint64_t each = average < MOST_TYPICAL_NS ? average : MOST_TYPICAL_NS;
+  uint64_t before = typical_of(record);
   uint64_t after = before == 0     ? each
                    : each > before ? before + ((each - before) >> AVERAGE_SHIFT)
                                    : before - ((before - each) >> AVERAGE_SHIFT);
@@ -326,7 +335,5 @@ uint64_t hami_pacing_busy_ns(struct hami_pacing *pacing, int device_index) {
 }
 
 uint64_t hami_pacing_typical_ns(struct hami_pacing *pacing, int device_index) {
-  return known_device(pacing, device_index)
-             ? __atomic_load_n(&record_of(pacing, (uint32_t)device_index)->typical_ns, __ATOMIC_RELAXED)
-             : 0;
+  return known_device(pacing, device_index) ? typical_of(record_of(pacing, (uint32_t)device_index)) : 0;
 }

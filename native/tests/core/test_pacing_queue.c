@@ -60,6 +60,23 @@ static void a_damaged_queue_delays_nobody_for_long(void) {
   }
 }
 
+/* Two launches of unknown length, the first of a process that dies before it is settled. */
+static void a_damaged_average_holds_nobody_up(void) {
+  static const uint64_t values[] = {UINT64_MAX, 24 * 3600 * S, 61 * S};
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+    begin(share(50));
+    struct worker *worker = add_worker(1 * MS, 1, true);
+    struct hami_pacing *pacing = &worker->process->pacing;
+    worker->process->region.devices[0].typical_ns = values[i];
+    (void)hami_pacing_admit(pacing, 0, 0, NULL);
+    uint64_t before = world_now_ns;
+    (void)hami_pacing_admit(pacing, 0, 0, NULL);
+    CHECK(world_now_ns - before <= 10 * S);
+    hami_pacing_settle(pacing, 0, 0, 1 * MS, 1);
+    CHECK_EQUAL(1 * MS, hami_pacing_typical_ns(pacing, 0));
+  }
+}
+
 static void without_a_region_a_process_is_held_alone(void) {
   begin(share(30));
   char text[512];
@@ -99,6 +116,7 @@ int main(void) {
   RUN(an_idle_container_saves_up_little);
   RUN(launches_of_a_dead_process_hold_up_the_others_for_their_share_only);
   RUN(a_damaged_queue_delays_nobody_for_long);
+  RUN(a_damaged_average_holds_nobody_up);
   RUN(without_a_region_a_process_is_held_alone);
   RUN(devices_have_buckets_of_their_own);
   RUN(admitting_sleeps_until_the_position_has_come);

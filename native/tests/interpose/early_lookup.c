@@ -1,8 +1,8 @@
 /*
  * What the exported dlsym and dlvsym of a sanitizer's build ask first. The sanitizer's runtime looks its own functions
- * up by them before it is ready for instrumented code and for calls of what it stands in for. So names that no vendor has
- * are passed on here, and this file and elf_lookup.c are built without the sanitizer; a vendor's names, which programs
- * look up long after, take the way that is shipped.
+ * up by them before it is ready for instrumented code and for calls of what it stands in for. So names that no vendor
+ * has are passed on here, and this file and elf_lookup.c are built without the sanitizer; a vendor's names, which
+ * programs look up long after, take the way that is shipped.
  */
 #include <stdbool.h>
 #include <stddef.h>
