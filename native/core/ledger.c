@@ -50,6 +50,7 @@ static void publish_charge(const struct hami_ledger *ledger, uint32_t device) {
   for (unsigned int i = 0; i < HAMI_REGION_CLASSES; i++) {
     __atomic_store_n(&classes[i], self->class_bytes[device][i], __ATOMIC_RELAXED);
   }
+  HAMI_TEST_POINT("ledger.publishing");
   __atomic_store_n(hami_slot_charged(ledger->region, self->slot, device), self->bytes[device], __ATOMIC_SEQ_CST);
 }
 
@@ -64,6 +65,7 @@ static void publish_limits(const struct hami_ledger *ledger) {
     uint32_t percent = __atomic_load_n(&limits->core_percent[i], __ATOMIC_RELAXED);
     __atomic_store_n(&device->memory_limit_bytes, limit_of(ledger, i), __ATOMIC_RELAXED);
     __atomic_store_n(&device->core_percent, percent, __ATOMIC_RELAXED);
+    HAMI_TEST_POINT("ledger.telling_limits");
     if (__atomic_load_n(&limits->named[i], __ATOMIC_ACQUIRE)) {
       for (size_t at = 0; at < sizeof device->uuid; at++) {
         __atomic_store_n(&device->uuid[at], limits->uuids[i][at], __ATOMIC_RELAXED);
@@ -132,6 +134,7 @@ static void take_slot(const struct hami_ledger *ledger) {
              ledger->limits->region);
     return;
   }
+  HAMI_TEST_POINT("ledger.slot_taken");
   self->attached = 1;
   self->retry_ns = 0;
   for (uint32_t device = 0; device < HAMI_LIMITS_MAX_DEVICES; device++) {
@@ -177,6 +180,7 @@ static void tick(const struct hami_ledger *ledger, uint64_t now) {
   /* One process a second; a time in the future is damage, not a reason to wait for it. */
   if ((now - reaped >= REAP_NS || reaped > now) &&
       __atomic_compare_exchange_n(&header->reaped_ns, &reaped, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    HAMI_TEST_POINT("ledger.about_to_reap");
     (void)reap(ledger);
     publish_limits(ledger);
   }

@@ -115,6 +115,14 @@ static void touch(uint64_t *time, uint64_t now) {
   }
 }
 
+static void move_queue(struct hami_region_device *record, int64_t shift) {
+  /* Unsigned on purpose: adding the two's complement subtracts. A queue end before zero reads as far ahead, which
+   * take_position repairs. */
+  __atomic_fetch_add(&record->queue_end_ns, (uint64_t)shift, __ATOMIC_RELAXED);
+  HAMI_TEST_POINT("pacing.half_moved");
+  __atomic_fetch_add(&record->queue_shift_ns, shift, __ATOMIC_RELAXED);
+}
+
 /* After a change of the share, what is queued is earned at the new rate. Whoever comes first converts it. */
 static void follow_share(struct hami_region_device *record, uint32_t percent, uint64_t now) {
   uint32_t before = __atomic_load_n(&record->queue_percent, __ATOMIC_RELAXED);
@@ -122,14 +130,13 @@ static void follow_share(struct hami_region_device *record, uint32_t percent, ui
                                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     return;
   }
+  HAMI_TEST_POINT("pacing.share_followed");
   uint64_t end = __atomic_load_n(&record->queue_end_ns, __ATOMIC_RELAXED);
   if (before == 0 || before >= 100 || end <= now || end - now > MOST_AHEAD_NS) {
     return;
   }
   uint64_t queued = (end - now) / percent * before;
-  int64_t shift = (int64_t)queued - (int64_t)(end - now);
-  __atomic_fetch_add(&record->queue_end_ns, (uint64_t)shift, __ATOMIC_RELAXED);
-  __atomic_fetch_add(&record->queue_shift_ns, shift, __ATOMIC_RELAXED);
+  move_queue(record, (int64_t)queued - (int64_t)(end - now));
 }
 
 /* Appends work of `cost_ns` to the queue; returns the moment it may start. */
@@ -143,14 +150,6 @@ static uint64_t take_position(struct hami_region_device *record, uint64_t cost_n
   } while (!__atomic_compare_exchange_n(&record->queue_end_ns, &end, start + cost_ns, true, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED));
   return start;
-}
-
-static void move_queue(struct hami_region_device *record, int64_t shift) {
-  /* Unsigned on purpose: adding the two's complement subtracts. A queue end before zero reads as far ahead, which
-   * take_position repairs. */
-  __atomic_fetch_add(&record->queue_end_ns, (uint64_t)shift, __ATOMIC_RELAXED);
-  HAMI_TEST_POINT("pacing.half_moved");
-  __atomic_fetch_add(&record->queue_shift_ns, shift, __ATOMIC_RELAXED);
 }
 
 /* A container of higher priority is at work and this launch has not waited for it long enough. */
@@ -218,6 +217,7 @@ static bool learnt(struct hami_region_device *record, struct hami_pacing_launch 
   if (known == 0) {
     return false;
   }
+  HAMI_TEST_POINT("pacing.learning");
   launch->learning = false;
   queue(record, launch, known, percent, now);
   return true;
@@ -298,6 +298,7 @@ void hami_pacing_settle(struct hami_pacing *pacing, int device_index, uint64_t c
   uint32_t device = (uint32_t)device_index;
   struct hami_region_device *record = record_of(pacing, device);
   __atomic_fetch_add(&record->busy_ns, measured_ns, __ATOMIC_RELAXED);
+  HAMI_TEST_POINT("pacing.settling");
   if (launches > 0) {
     update_average(record, measured_ns, launches);
   }

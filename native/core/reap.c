@@ -40,6 +40,7 @@ uint32_t hami_reap(const struct hami_region *region, const struct hami_effects *
     }
     HAMI_TEST_POINT("reap.found_dead");
     if (hami_slots_free(region, slot, owner)) {
+      HAMI_TEST_POINT("reap.freed");
       freed++;
       HAMI_LOG(HAMI_LOG_INFO, "process %u is gone, its charges are dropped", hami_owner_pid(owner));
     }

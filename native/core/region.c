@@ -120,6 +120,7 @@ static enum hami_region_result refill(const struct hami_effects *effects, int fd
   if (!hami_region_lock(effects, fd)) {
     return HAMI_REGION_BUSY;
   }
+  HAMI_TEST_POINT("region.locked");
   enum hami_region_result result = read_header(fd, boot_id, header, found); /* someone may have been quicker */
   if (result == HAMI_REGION_BUSY) {
     result = hami_region_lay_out(fd, device_count, boot_id) ? read_header(fd, boot_id, header, found)
@@ -250,6 +251,7 @@ bool hami_region_grow(struct hami_region *region, uint32_t seen_count) {
       /* Losing to another process is as good: it announced the same segment. */
       (void)__atomic_compare_exchange_n(&region->header->segment_count, &count, seen_count + 1, false, __ATOMIC_SEQ_CST,
                                         __ATOMIC_RELAXED);
+      HAMI_TEST_POINT("region.announced");
       grown = announced(region) > seen_count;
     }
     (void)hami_sys_close(fd);

@@ -159,6 +159,7 @@ void hami_region_create(const struct hami_effects *effects, const char *path, ui
   if (fd < 0) {
     return;
   }
+  HAMI_TEST_POINT("region.draft_made");
   set_mode(path, fd);
   if (hami_region_lay_out(fd, device_count, boot_id)) {
     HAMI_TEST_POINT("region.drafted");
@@ -171,6 +172,7 @@ void hami_region_create(const struct hami_effects *effects, const char *path, ui
       }
     }
   }
+  HAMI_TEST_POINT("region.linked");
   (void)unlink(draft);
   (void)hami_sys_close(fd);
 }

@@ -110,9 +110,11 @@ static bool claim_slot(const struct hami_region *region, uint32_t slot, const st
   }
   HAMI_TEST_POINT("slots.claiming");
   raise_used(region, slot);
+  HAMI_TEST_POINT("slots.in_sight");
   if (!clear_columns(region, slot, claiming)) {
     return false;
   }
+  HAMI_TEST_POINT("slots.cleared");
   fill_record(region, slot, identity);
   HAMI_TEST_POINT("slots.filled");
   /* Only if nobody took us for dead meanwhile, as after a long stop. */

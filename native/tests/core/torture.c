@@ -1,18 +1,21 @@
 /*
  * Real processes and threads on one region, killed or stopped at named points by random schedules. Checked in each:
- * what is granted never exceeds the limit, the others go on, and the dead leave nothing behind.
+ * what is granted never exceeds the limit, the others go on, and the dead leave nothing behind. The first schedules
+ * take every point in turn; after these each point was passed, and a process killed and another stopped there.
  *
  *   torture SCHEDULES [FIRST_SEED]
  *
  * TORTURE_LOG=3 shows what the core says. The seed of a failing schedule is printed; give it as FIRST_SEED, with one
  * schedule, to see it again.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +24,7 @@
 #include "core/process.h"
 #include "core/slots.h"
 #include "core/test_point.h"
+#include "points.h"
 #include "world.h"
 
 #define LIMIT_MIB 64U
@@ -28,22 +32,18 @@
 #define THREADS 2U
 #define OPERATIONS 40U
 #define HOLDINGS 4U
-#define PATIENCE_S 60U /* for a bound that is milliseconds on an idle machine */
+#define MS 1000000U
+#define LONG_NS (60U * MS) /* more than a launch may run ahead of its position */
+#define PATIENCE_S 60U     /* for a bound that is milliseconds on an idle machine */
 
 enum fate { LIVES, IS_KILLED, IS_STOPPED, FATES };
-
-static const char *const points[] = {
-    "region.wiped",   "region.laid_out_empty", "region.laid_out_without_magic",
-    "region.drafted", "region.extended",       "slots.claiming",
-    "slots.filled",   "ledger.before_request", "ledger.requested",
-    "ledger.weighed", "ledger.charged",        "reap.found_dead",
-    "pacing.queued",  "pacing.half_moved",     "pacing.waiting",
-};
 
 /* In memory that is not under test, so that the account does not depend on it. */
 struct account {
   uint64_t granted_mib; /* without the victim's: what it held may be taken over at its death */
   uint32_t ready;
+  uint32_t fate_met;    /* or the victim went by */
+  struct visits visits; /* of all schedules */
 };
 
 static struct account *account;
@@ -55,6 +55,8 @@ static struct hami_ledger ledger;
 static struct hami_pacing pacing;
 static bool victim;
 static enum fate fate;
+static uint64_t estimate_ns; /* of launches */
+static bool in_turn;         /* the victim goes first, so that it comes to its point whoever does what there */
 static const char *fatal_point;
 static uint32_t visits_left;
 
@@ -71,8 +73,11 @@ static void open_all(void) {
 }
 
 static void meet_fate(const char *point) {
-  if (strcmp(point, fatal_point) == 0 && __atomic_fetch_sub(&visits_left, 1, __ATOMIC_RELAXED) == 1) {
-    (void)kill(getpid(), fate == IS_KILLED ? SIGKILL : SIGSTOP);
+  note_visit(&account->visits, point);
+  if (victim && strcmp(point, fatal_point) == 0 && __atomic_fetch_sub(&visits_left, 1, __ATOMIC_RELAXED) == 1) {
+    (void)__atomic_add_fetch(&account->visits.met[point_index(point)], 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&account->fate_met, 1, __ATOMIC_RELEASE);
+    (void)syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), fate == IS_KILLED ? SIGKILL : SIGSTOP);
   }
 }
 
@@ -100,8 +105,8 @@ static void work_once(unsigned int *seed, uint32_t held[HOLDINGS]) {
     note(wanted);
   }
   if (rand_r(seed) % 8 == 0) {
-    uint64_t charged = hami_pacing_admit(&pacing, 0, 1000000, NULL);
-    hami_pacing_settle(&pacing, 0, charged, 1000 + (uint64_t)rand_r(seed) % 1000000, 1);
+    uint64_t charged = hami_pacing_admit(&pacing, 0, estimate_ns, NULL);
+    hami_pacing_settle(&pacing, 0, charged, estimate_ns == LONG_NS ? LONG_NS : 1000 + (uint64_t)rand_r(seed) % MS, 1);
   }
 }
 
@@ -120,10 +125,12 @@ static void *work(void *number) {
 
 static void run_worker(unsigned int seed) {
   pthread_t threads[THREADS];
-  hami_test_point = victim ? meet_fate : NULL;
   (void)__atomic_add_fetch(&account->ready, 1, __ATOMIC_SEQ_CST);
   while (__atomic_load_n(&account->ready, __ATOMIC_SEQ_CST) < WORKERS) {
     (void)sched_yield();
+  }
+  while (in_turn && !victim && __atomic_load_n(&account->fate_met, __ATOMIC_ACQUIRE) == 0) {
+    (void)usleep(100);
   }
   open_all();
   for (uint32_t i = 0; i < THREADS; i++) {
@@ -131,6 +138,9 @@ static void run_worker(unsigned int seed) {
   }
   for (uint32_t i = 0; i < THREADS; i++) {
     CHECK(pthread_join(threads[i], NULL) == 0);
+  }
+  if (victim) {
+    __atomic_store_n(&account->fate_met, 1, __ATOMIC_RELEASE);
   }
 }
 
@@ -159,6 +169,19 @@ static void fill_segment(unsigned int unused) {
   }
 }
 
+/* A process dies and leaves a charge behind: the others have somebody to clear away. */
+static void die_holding(unsigned int unused) {
+  (void)unused;
+  open_all();
+  CHECK(hami_ledger_reserve(&ledger, 0, 0, LIMIT_MIB / 2 * MIB));
+}
+
+/* An empty region, as where there are no hard links: it is filled under the file's lock. */
+static void leave_empty_region(void) {
+  int fd = open(world_path("region"), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  CHECK(fd >= 0 && close(fd) == 0);
+}
+
 /* The whole limit is free again: nobody's charge outlived its owner. */
 static void take_everything(unsigned int unused) {
   (void)unused;
@@ -183,20 +206,50 @@ static void await_victim(pid_t child) {
   CHECK(status == 0 || (fate == IS_KILLED && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
 }
 
+static bool begins(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
+
+static void draw_fate(unsigned int schedule, unsigned int *seed) {
+  in_turn = schedule <= 2 * POINTS;
+  fate = in_turn ? (schedule > POINTS ? IS_KILLED : IS_STOPPED) : (enum fate)(rand_r(seed) % FATES);
+  fatal_point = points[(in_turn ? schedule - 1 : (unsigned int)rand_r(seed)) % POINTS];
+  visits_left = in_turn ? 1 : 1 + (uint32_t)rand_r(seed) % 6;
+  if (begins(fatal_point, "region.") || begins(fatal_point, "slots.")) {
+    visits_left = 1; /* passed once in a process's life */
+  }
+  /* Launches that wait for real, and requests beside one that is stopped for good: few schedules can afford them. */
+  bool patient = in_turn || schedule % 16 == 0;
+  bool learns = strcmp(fatal_point, "pacing.learning") == 0;
+  bool waits = strcmp(fatal_point, "pacing.waiting") == 0;
+  bool requests = begins(fatal_point, "ledger.");
+  fate = fate == IS_STOPPED && requests && !patient ? IS_KILLED : fate;
+  estimate_ns = patient && learns ? 0 : patient && waits ? LONG_NS : MS;
+}
+
+/* What the workers find. */
+static void prepare(unsigned int *seed) {
+  bool locked = strcmp(fatal_point, "region.locked") == 0;
+  (void)unlink(world_path("region"));
+  if (locked && fate == IS_STOPPED) {
+    fate = IS_KILLED; /* one that is stopped while alone with the file leaves the others without a common account */
+  }
+  if (locked || (rand_r(seed) % 6 == 0 && !(begins(fatal_point, "region.") && fate == IS_STOPPED))) {
+    leave_empty_region();
+  }
+  if (strcmp(fatal_point, "region.extended") == 0 || strcmp(fatal_point, "region.announced") == 0) {
+    expect_success(start(fill_segment, 0));
+  } else if (!locked && (begins(fatal_point, "reap.") || rand_r(seed) % 6 == 0)) {
+    expect_success(start(die_holding, 0));
+  }
+}
+
 static void run_schedule(unsigned int schedule) {
   unsigned int seed = schedule;
   pid_t children[WORKERS];
-  memset(account, 0, sizeof *account);
-  (void)unlink(world_path("region"));
-  fate = (enum fate)(rand_r(&seed) % FATES);
-  fatal_point = points[(size_t)rand_r(&seed) % (sizeof points / sizeof *points)];
-  visits_left = 1 + (uint32_t)rand_r(&seed) % 6;
-  if (strcmp(fatal_point, "region.extended") == 0) {
-    expect_success(start(fill_segment, 0));
-  }
-  if (strncmp(fatal_point, "region.", 7) == 0 || strncmp(fatal_point, "slots.", 6) == 0) {
-    visits_left = 1; /* passed once in a process's life */
-  }
+  account->granted_mib = 0;
+  account->ready = 0;
+  account->fate_met = 0;
+  draw_fate(schedule, &seed);
+  prepare(&seed);
   for (uint32_t i = 0; i < WORKERS; i++) {
     victim = i == 0 && fate != LIVES;
     children[i] = start(run_worker, schedule * 10 + i);
@@ -207,6 +260,18 @@ static void run_schedule(unsigned int schedule) {
   await_victim(children[0]);
   CHECK_EQUAL(0, account->granted_mib);
   expect_success(start(take_everything, 0));
+}
+
+/* Of a run from the first seed on. */
+static void expect_every_point(void) {
+  CHECK_EQUAL(0, account->visits.unknown); /* points.h has all names */
+  for (size_t at = 0; at < POINTS; at++) {
+    if (account->visits.passed[at] == 0 || account->visits.met[at] == 0) {
+      fprintf(stderr, "%s: passed %u times, %u processes ended or stopped there; want some\n", points[at],
+              account->visits.passed[at], account->visits.met[at]);
+      exit(1);
+    }
+  }
 }
 
 static unsigned int current;
@@ -223,6 +288,7 @@ int main(int count, char **arguments) {
   char text[1024];
   account = mmap(NULL, sizeof *account, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   CHECK(account != MAP_FAILED);
+  hami_test_point = meet_fate;
   hami_log_configure(getenv("TORTURE_LOG"));
   world_begin();
   (void)snprintf(text, sizeof text,
@@ -234,6 +300,9 @@ int main(int count, char **arguments) {
     run_schedule(current);
   }
   current = 0;
+  if (first == 1 && schedules >= 2 * POINTS) {
+    expect_every_point();
+  }
   printf("%u schedules from seed %u\n", schedules, first);
   return 0;
 }
