@@ -14,7 +14,7 @@
 #include "tenure.h"
 
 #define MAGIC 0x464B4148u /* "HAKF" */
-#define VERSION 2u
+#define VERSION 3u
 
 static struct fake_state *mapped;
 static const struct fake_machine *mapped_machine;
@@ -134,6 +134,9 @@ static void repair(struct fake_state *state) {
       state->used[unit] += state->processes[i].used[unit];
     }
   }
+  for (int unit = 0; unit < FAKE_MAX_UNITS; unit++) {
+    state->used[unit] += fake_shared_orphans(state, unit);
+  }
 }
 
 void fake_state_lock(struct fake_state *state) {
@@ -147,6 +150,7 @@ void fake_state_unlock(struct fake_state *state) { pthread_mutex_unlock(&state->
 
 static void clear_slot(struct fake_state *state, struct fake_process *process) {
   process->pid = 0;
+  fake_shared_forget(state, (uint32_t)(process - state->processes));
   for (int unit = 0; unit < FAKE_MAX_UNITS; unit++) {
     state->used[unit] -= process->used[unit];
   }
@@ -275,7 +279,7 @@ uint32_t fake_state_processes(struct fake_state *state, int unit, struct fake_pr
   fake_state_reap(state);
   for (uint32_t i = 0; i < state->slots_used; i++) {
     const struct fake_process *process = &state->processes[i];
-    uint64_t used = process->used[unit];
+    uint64_t used = process->used[unit] + fake_shared_listed(state, i, unit);
     uint64_t contexts = process->contexts[unit];
     for (int k = machine->device_count; k < machine->unit_count && unit < machine->device_count; k++) {
       used += machine->units[k].device == unit ? process->used[k] : 0;

@@ -19,6 +19,7 @@
 #define FAKE_QUEUE_SLOTS 4096u
 #define FAKE_RECENT_BUCKETS 32u
 #define FAKE_MAX_EVENTS 64u
+#define FAKE_MAX_SHARED 64u
 
 /* Busy time in one slice of the clock; `slice` tells which, so that old ones need no clearing. */
 struct fake_bucket {
@@ -59,6 +60,18 @@ struct fake_posted_event {
   uint32_t reserved;
 };
 
+/*
+ * Memory that more than one process may hold. As with the real driver a process's figure contains what it made, or
+ * what it holds as the last one; what several hold whose maker is gone is in nobody's figure, and still on the card.
+ */
+struct fake_shared {
+  uint64_t id; /* 0: free entry */
+  uint64_t bytes;
+  int32_t unit;
+  int32_t payer;                      /* slot whose figure contains it; -1: nobody's */
+  uint16_t holds[FAKE_MAX_PROCESSES]; /* references by slot, the maker's one included */
+};
+
 struct fake_state {
   uint32_t magic; /* written last when the file is made */
   uint32_t version;
@@ -75,6 +88,7 @@ struct fake_state {
   uint64_t event_count;
   struct fake_posted_event events[FAKE_MAX_EVENTS];
   struct fake_process processes[FAKE_MAX_PROCESSES];
+  struct fake_shared shared[FAKE_MAX_SHARED];
 };
 
 /* Maps the state of `machine` on the first call; NULL (with a line on stderr) when the file cannot be used. */
@@ -96,6 +110,18 @@ bool fake_state_charge(struct fake_state *state, int unit, uint64_t bytes);
 uint64_t fake_state_charge_up_to(struct fake_state *state, int unit, uint64_t bytes);
 
 void fake_state_uncharge(struct fake_state *state, int unit, uint64_t bytes);
+
+/* Memory that others may hold too (shared.c). Its maker, who is charged for it, offers it; others hold it; each lets
+ * go once for each time. Ids are not 0. False: no entry left, or nothing has this id. All take the lock. */
+bool fake_state_offer(struct fake_state *state, uint64_t id, int unit, uint64_t bytes);
+bool fake_state_hold(struct fake_state *state, uint64_t id);
+void fake_state_let_go(struct fake_state *state, uint64_t id);
+
+/* Under the lock, from state.c: a process is gone; what nobody's figure contains; what a process holds and does not pay
+ * for, with HAMI_FAKE_IMPORTS=listed. */
+void fake_shared_forget(struct fake_state *state, uint32_t slot);
+uint64_t fake_shared_orphans(const struct fake_state *state, int unit);
+uint64_t fake_shared_listed(const struct fake_state *state, uint32_t slot, int unit);
 
 /* Counts contexts, which is what lists a process as using a card. Takes the lock. */
 void fake_state_count_context(struct fake_state *state, int unit, int change);

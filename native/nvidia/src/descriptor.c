@@ -9,6 +9,7 @@
 #include "functions.h"
 #include "graph_memory.h"
 #include "growth.h"
+#include "imports.h"
 #include "libraries.h"
 #include "own_memory.h"
 #include "pace.h"
@@ -33,6 +34,7 @@ static void after_fork_in_child(void) {
   hami_contexts_after_fork_in_child();
   hami_own_memory_after_fork_in_child();
   hami_growth_after_fork_in_child();
+  hami_imports_after_fork_in_child();
 }
 
 const struct hami_vendor hami_vendor = {

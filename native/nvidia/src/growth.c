@@ -176,5 +176,6 @@ void hami_growth_after_fork_in_child(void) {
   }
   __atomic_store_n(&watching, false, __ATOMIC_RELAXED);
   __atomic_store_n(&expected, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&blurred, false, __ATOMIC_RELAXED);
   __atomic_store_n(&comparing, false, __ATOMIC_RELEASE);
 }

@@ -2,6 +2,7 @@
 #include "books.h"
 #include "devices.h"
 #include "hook.h"
+#include "imports.h"
 #include "physical.h"
 #include "spill.h"
 
@@ -37,6 +38,9 @@ CUresult cuMemRelease(CUmemGenericAllocationHandle handle) {
   struct hami_physical *physical = hami_physical_pin(handle);
   CUresult result = real(handle);
   hami_physical_unpin(physical, result == CUDA_SUCCESS ? -1 : 0, 0);
+  if (physical == NULL) {
+    hami_imports_dropped();
+  }
   HAMI_LEAVE(result);
 }
 
@@ -71,6 +75,9 @@ CUresult cuMemUnmap(CUdeviceptr ptr, size_t size) {
   HAMI_CUDA_ENTER(cuMemUnmap, ptr, size);
   struct hami_mapping *taken = hami_physical_take_mappings(ptr, size);
   CUresult result = real(ptr, size);
+  if (taken == NULL) {
+    hami_imports_dropped();
+  }
   hami_physical_settle_mappings(taken, result == CUDA_SUCCESS);
   HAMI_LEAVE(result);
 }

@@ -109,6 +109,7 @@ struct fake_block {
   bool touched; /* its memory has been written, so freeing must give pages back */
   int unit;
   uint64_t charged;
+  uint64_t shared_id; /* memory that other processes may hold; 0: none do */
   uint64_t id;
   unsigned flags;
   bool stays_home;   /* managed: the host is its preferred location */

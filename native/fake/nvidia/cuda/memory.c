@@ -29,6 +29,8 @@ CUresult fake_memory_allocate(struct fake_context *context, size_t bytes, enum f
 void fake_memory_release(struct fake_block *block) {
   if (block->kind == FAKE_BLOCK_POOL) {
     fake_pool_give_back(block);
+  } else if (block->shared_id != 0) {
+    fake_state_let_go(fake_driver.state, block->shared_id);
   } else if (block->charged > 0) {
     fake_state_uncharge(fake_driver.state, block->unit, block->charged);
   }

@@ -18,8 +18,18 @@ struct ipc_handle {
   int32_t unit;
   uint64_t offset;
   uint64_t size;
+  uint64_t shared_id;
 };
 _Static_assert(sizeof(struct ipc_handle) <= sizeof(CUipcMemHandle), "must fit the vendor's handle");
+
+/* Needs fake_lock. */
+static bool offer(struct fake_block *block) {
+  uint64_t id = ((uint64_t)getpid() << 32 | (block->id & 0x7fffffffu)) | 1ull << 31; /* no inode is that large */
+  if (block->shared_id == 0 && fake_state_offer(fake_driver.state, id, block->unit, block->charged)) {
+    block->shared_id = id;
+  }
+  return block->shared_id != 0;
+}
 
 CUresult cuIpcGetMemHandle(CUipcMemHandle *out, CUdeviceptr pointer) {
   FAKE_ENTER(cuIpcGetMemHandle);
@@ -29,13 +39,14 @@ CUresult cuIpcGetMemHandle(CUipcMemHandle *out, CUdeviceptr pointer) {
   }
   pthread_mutex_lock(&fake_lock);
   struct fake_block *block = fake_block_at(pointer);
-  if (block != NULL && block->kind == FAKE_BLOCK_DEVICE && fake_arena_fd() >= 0) {
+  if (block != NULL && block->kind == FAKE_BLOCK_DEVICE && fake_arena_fd() >= 0 && offer(block)) {
     const struct ipc_handle handle = {.magic = IPC_MAGIC,
                                       .pid = (int32_t)getpid(),
                                       .fd = fake_arena_fd(),
                                       .unit = block->unit,
                                       .offset = fake_arena_offset(block->base),
-                                      .size = block->size};
+                                      .size = block->size,
+                                      .shared_id = block->shared_id};
     memset(out, 0, sizeof *out);
     memcpy(out, &handle, sizeof handle);
     block->touched = true;
@@ -62,6 +73,7 @@ static CUresult map_peer(struct fake_context *context, const struct ipc_handle *
                                       (off_t)(handle->offset - skew));
   if (memory != MAP_FAILED) {
     block->unit = handle->unit;
+    block->shared_id = fake_state_hold(fake_driver.state, handle->shared_id) ? handle->shared_id : 0;
     *out = block->base + skew;
   } else if (block != NULL) {
     fake_block_delete(block);

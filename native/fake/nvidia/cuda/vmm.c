@@ -5,45 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "driver.h"
-
-#define TRAILER_MAGIC 0x48414D4950485953ull
-
-struct fake_physical {
-  struct fake_object object;
-  CUmemAllocationProp properties;
-  size_t size;
-  int unit; /* -1: host memory */
-  uint64_t charged;
-  unsigned handles;
-  unsigned mappings;
-  int fd; /* its memory */
-};
-
-struct fake_mapping {
-  struct fake_mapping *next;
-  uint64_t offset;
-  size_t size;
-  struct fake_physical *physical;
-  bool accessible;
-};
-
-/* Follows the memory in the file of an exported handle, and tells the importing process what it is. */
-struct trailer {
-  uint64_t magic;
-  uint64_t size;
-  int32_t unit;
-  int32_t reserved;
-  CUmemAllocationProp properties;
-};
-
-static struct fake_physical *physical_of(CUmemGenericAllocationHandle handle) {
-  struct fake_physical *physical = (struct fake_physical *)(uintptr_t)handle;
-  return fake_object_is(physical, FAKE_PHYSICAL) ? physical : NULL;
-}
+#include "vmm.h"
 
 static CUresult check(const CUmemAllocationProp *properties, int *unit) {
   if (properties == NULL || properties->type != CU_MEM_ALLOCATION_TYPE_PINNED) {
@@ -81,7 +46,7 @@ CUresult cuMemGetAllocationGranularity(size_t *granularity, const CUmemAllocatio
 
 /* A file that holds the memory and then the trailer. */
 static int new_file(const CUmemAllocationProp *properties, size_t size, int unit) {
-  struct trailer trailer = {.magic = TRAILER_MAGIC, .size = size, .unit = unit, .properties = *properties};
+  struct fake_trailer trailer = {.magic = FAKE_TRAILER_MAGIC, .size = size, .unit = unit, .properties = *properties};
   int fd = memfd_create("hami-fake-physical", MFD_CLOEXEC);
   if (fd >= 0 && (ftruncate(fd, (off_t)size) != 0 ||
                   pwrite(fd, &trailer, sizeof trailer, (off_t)size) != (ssize_t)sizeof trailer)) {
@@ -126,12 +91,13 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *out, size_t size, const CUmem
   return CUDA_SUCCESS;
 }
 
-/* Needs fake_lock. */
-static void drop_if_done(struct fake_physical *physical) {
+void fake_physical_drop_if_done(struct fake_physical *physical) {
   if (physical->handles > 0 || physical->mappings > 0) {
     return;
   }
-  if (physical->charged > 0) {
+  if (physical->shared_id != 0) {
+    fake_state_let_go(fake_driver.state, physical->shared_id);
+  } else if (physical->charged > 0) {
     fake_state_uncharge(fake_driver.state, physical->unit, physical->charged);
   }
   close(physical->fd);
@@ -141,11 +107,11 @@ static void drop_if_done(struct fake_physical *physical) {
 CUresult cuMemRelease(CUmemGenericAllocationHandle handle) {
   FAKE_ENTER(cuMemRelease);
   pthread_mutex_lock(&fake_lock);
-  struct fake_physical *physical = physical_of(handle);
+  struct fake_physical *physical = fake_physical_of(handle);
   bool good = physical != NULL && physical->handles > 0;
   if (good) {
     physical->handles--;
-    drop_if_done(physical);
+    fake_physical_drop_if_done(physical);
   }
   pthread_mutex_unlock(&fake_lock);
   return good ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
@@ -220,7 +186,7 @@ CUresult cuMemMap(CUdeviceptr address, size_t size, size_t offset, CUmemGenericA
     return CUDA_ERROR_INVALID_VALUE;
   }
   pthread_mutex_lock(&fake_lock);
-  CUresult result = map(address, size, physical_of(handle));
+  CUresult result = map(address, size, fake_physical_of(handle));
   pthread_mutex_unlock(&fake_lock);
   return result;
 }
@@ -237,7 +203,7 @@ static void unmap(struct fake_block *block, uint64_t offset, size_t size) {
     *link = mapping->next;
     fake_arena_restore(block->base + mapping->offset, mapping->size);
     mapping->physical->mappings--;
-    drop_if_done(mapping->physical);
+    fake_physical_drop_if_done(mapping->physical);
     free(mapping);
   }
 }
@@ -318,7 +284,7 @@ CUresult cuMemGetAccess(unsigned long long *flags, const CUmemLocation *location
 
 CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *properties, CUmemGenericAllocationHandle handle) {
   FAKE_ENTER(cuMemGetAllocationPropertiesFromHandle);
-  const struct fake_physical *physical = physical_of(handle);
+  const struct fake_physical *physical = fake_physical_of(handle);
   if (properties == NULL || physical == NULL) {
     return CUDA_ERROR_INVALID_VALUE;
   }
@@ -341,51 +307,4 @@ CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *out, void *ad
   }
   pthread_mutex_unlock(&fake_lock);
   return mapping == NULL ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
-}
-
-CUresult cuMemExportToShareableHandle(void *out, CUmemGenericAllocationHandle handle, CUmemAllocationHandleType type,
-                                      unsigned long long flags) {
-  FAKE_ENTER(cuMemExportToShareableHandle);
-  const struct fake_physical *physical = physical_of(handle);
-  if (out == NULL || physical == NULL || flags != 0 || (physical->properties.requestedHandleTypes & type) == 0) {
-    return CUDA_ERROR_INVALID_VALUE;
-  }
-  if (type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) {
-    return CUDA_ERROR_NOT_SUPPORTED;
-  }
-  int fd = dup(physical->fd);
-  memcpy(out, &fd, sizeof fd);
-  return fd < 0 ? CUDA_ERROR_OPERATING_SYSTEM : CUDA_SUCCESS;
-}
-
-/* The memory stays charged to the process that made it; the importer only keeps it alive for its own use. */
-CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *out, void *os_handle,
-                                        CUmemAllocationHandleType type) {
-  FAKE_ENTER(cuMemImportFromShareableHandle);
-  if (out == NULL) {
-    return CUDA_ERROR_INVALID_VALUE;
-  }
-  if (type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) {
-    return CUDA_ERROR_NOT_SUPPORTED;
-  }
-  struct trailer trailer = {0};
-  struct stat status;
-  int fd = dup((int)(intptr_t)os_handle);
-  bool good = fd >= 0 && fstat(fd, &status) == 0 && status.st_size > (off_t)sizeof trailer &&
-              pread(fd, &trailer, sizeof trailer, status.st_size - (off_t)sizeof trailer) == (ssize_t)sizeof trailer &&
-              trailer.magic == TRAILER_MAGIC && trailer.size == (uint64_t)status.st_size - sizeof trailer;
-  struct fake_physical *physical = good ? fake_object_new(FAKE_PHYSICAL, sizeof *physical) : NULL;
-  if (physical == NULL) {
-    if (fd >= 0) {
-      close(fd);
-    }
-    return CUDA_ERROR_INVALID_VALUE;
-  }
-  physical->properties = trailer.properties;
-  physical->size = trailer.size;
-  physical->unit = trailer.unit;
-  physical->handles = 1;
-  physical->fd = fd;
-  *out = (CUmemGenericAllocationHandle)(uintptr_t)physical;
-  return CUDA_SUCCESS;
 }
