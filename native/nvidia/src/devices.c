@@ -4,6 +4,7 @@
 
 #include "books.h"
 #include "core/core.h"
+#include "nvml_use.h"
 #include "real.h"
 
 /* CUDA knows at most 64 devices per process; more are looked up each time. */
@@ -53,7 +54,7 @@ static void name_numbered_devices(void) {
   __typeof__(&nvmlDeviceGetHandleByIndex_v2) by_index = HAMI_REAL(nvmlDeviceGetHandleByIndex_v2);
   __typeof__(&nvmlDeviceGetUUID) get_uuid = HAMI_REAL(nvmlDeviceGetUUID);
   int count = hami_core_device_count();
-  if (__atomic_load_n(&named, __ATOMIC_ACQUIRE) || by_index == NULL || get_uuid == NULL || !hami_devices_start_nvml()) {
+  if (__atomic_load_n(&named, __ATOMIC_ACQUIRE) || by_index == NULL || get_uuid == NULL || !hami_nvml_start()) {
     return;
   }
   for (int device = 0; device < count; device++) {
@@ -91,7 +92,7 @@ static bool ask_cuda(CUdevice ordinal, int *device) {
   format_uuid(&uuid, text);
   *device = device_by_uuid(text);
   /* Without NVML the order of CUDA is the only one there is. */
-  if (*device == HAMI_NO_DEVICE && !hami_devices_start_nvml() && hami_core_name_device(ordinal, text)) {
+  if (*device == HAMI_NO_DEVICE && !hami_nvml_start() && hami_core_name_device(ordinal, text)) {
     *device = ordinal;
   }
   return true;
@@ -218,24 +219,10 @@ int hami_devices_of_nvml(nvmlDevice_t handle) {
   return device;
 }
 
-bool hami_devices_start_nvml(void) {
-  static bool started; /* nvmlInit counts its callers, so once is enough and must not be undone under the application */
-  if (__atomic_load_n(&started, __ATOMIC_ACQUIRE)) {
-    return true;
-  }
-  __typeof__(&nvmlInit_v2) init = HAMI_REAL(nvmlInit_v2);
-  if (init == NULL || init() != NVML_SUCCESS) {
-    hami_core_note_management(false);
-    return false;
-  }
-  __atomic_store_n(&started, true, __ATOMIC_RELEASE);
-  return true;
-}
-
 bool hami_devices_nvml_handle(int device, nvmlDevice_t *handle) {
   __typeof__(&nvmlDeviceGetHandleByUUID) by_uuid = HAMI_REAL(nvmlDeviceGetHandleByUUID);
   const char *uuid = hami_core_uuid(device);
-  if (by_uuid == NULL || uuid == NULL || !hami_devices_start_nvml()) {
+  if (by_uuid == NULL || uuid == NULL || !hami_nvml_start()) {
     return false;
   }
   /* Only the question that follows tells that all is well: a lost card may still have its handle. */

@@ -31,9 +31,6 @@ int hami_devices_of_default_pool(CUmemoryPool pool);
 /* Ledger index of an NVML handle. */
 int hami_devices_of_nvml(nvmlDevice_t device);
 
-/* Starts NVML for the library's own questions; false where there is none. */
-bool hami_devices_start_nvml(void);
-
 /* NVML handle of a ledger index; false when NVML is absent or does not know the device. Starts NVML if need be. */
 bool hami_devices_nvml_handle(int device, nvmlDevice_t *handle);
 

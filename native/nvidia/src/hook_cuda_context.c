@@ -125,17 +125,25 @@ typedef CUresult (*primary_function)(CUdevice);
 /* Sets the primary context's possessions aside while `end` may destroy it. */
 static CUresult end_primary(primary_function end, CUdevice ordinal, bool is_last) {
   char token = 0;
-  CUcontext context = cached(ordinal) && is_last ? __atomic_load_n(&primary_contexts[ordinal], __ATOMIC_ACQUIRE) : NULL;
-  hami_contexts_ending(context, &token);
+  CUcontext context = cached(ordinal) ? __atomic_load_n(&primary_contexts[ordinal], __ATOMIC_ACQUIRE) : NULL;
+  CUcontext aside = is_last ? context : NULL;
+  hami_contexts_ending(aside, &token);
   CUresult result = end(ordinal);
-  hami_contexts_ended(context, &token, result == CUDA_SUCCESS && !primary_is_active(ordinal));
+  bool ended = result == CUDA_SUCCESS && !primary_is_active(ordinal);
+  if (ended && aside == NULL) {
+    hami_contexts_ending(context, &token); /* the driver knew of fewer retains: not all releases pass through here */
+  }
+  hami_contexts_ended(ended ? context : aside, &token, ended);
+  if (ended && cached(ordinal)) {
+    __atomic_store_n(&primary_retains[ordinal], 0, __ATOMIC_RELEASE); /* a reset ends them all */
+  }
   return result;
 }
 
 static CUresult release_primary(primary_function release, CUdevice ordinal) {
   bool is_last = cached(ordinal) && __atomic_load_n(&primary_retains[ordinal], __ATOMIC_ACQUIRE) <= 1;
   CUresult result = end_primary(release, ordinal, is_last);
-  if (result == CUDA_SUCCESS && cached(ordinal)) {
+  if (result == CUDA_SUCCESS && cached(ordinal) && __atomic_load_n(&primary_retains[ordinal], __ATOMIC_ACQUIRE) > 0) {
     (void)__atomic_sub_fetch(&primary_retains[ordinal], 1, __ATOMIC_ACQ_REL);
   }
   return result;

@@ -82,8 +82,10 @@ static bool v3_is_v2(void) {
   if (answer == 0) {
     char version[NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE] = "";
     __typeof__(&nvmlSystemGetDriverVersion) get_version = HAMI_REAL(nvmlSystemGetDriverVersion);
-    bool longer = get_version == NULL || get_version(version, sizeof version) != NVML_SUCCESS ||
-                  strncmp(version, "535.43.", 7) == 0;
+    if (get_version == NULL || get_version(version, sizeof version) != NVML_SUCCESS) {
+      return false; /* not kept: NVML may not have been started yet */
+    }
+    bool longer = strncmp(version, "535.43.", 7) == 0;
     answer = longer ? 2 : 1;
     __atomic_store_n(&known, answer, __ATOMIC_RELAXED);
   }

@@ -123,6 +123,18 @@ static void resetting_the_primary_context_gives_all_of_it_back(void) {
   CHECK(share_used() > 0);
 }
 
+static void a_primary_context_retained_again_after_a_reset_ends_with_its_release(void) {
+  CUcontext context;
+  CUdeviceptr pointer;
+  CHECK_EQUAL(CUDA_SUCCESS, cuDevicePrimaryCtxReset_v2(0)); /* and with it what was retained before */
+  CHECK_EQUAL(CUDA_SUCCESS, cuDevicePrimaryCtxRetain(&context, 0));
+  CHECK_EQUAL(CUDA_SUCCESS, cuCtxSetCurrent(context));
+  CHECK_EQUAL(CUDA_SUCCESS, cuMemAlloc_v2(&pointer, 100 * MIB));
+  CHECK_EQUAL(CUDA_SUCCESS, cuDevicePrimaryCtxRelease_v2(0));
+  CHECK_EQUAL(0, device_used());
+  CHECK_EQUAL(0, share_used());
+}
+
 int main(void) {
   (void)share_open();
   RUN(null_pointers_are_the_drivers_business);
@@ -133,5 +145,6 @@ int main(void) {
   RUN(process_lists_hold_this_containers_processes);
   RUN(a_context_is_counted_and_takes_what_it_owns_with_it);
   RUN(resetting_the_primary_context_gives_all_of_it_back);
+  RUN(a_primary_context_retained_again_after_a_reset_ends_with_its_release);
   return 0;
 }

@@ -72,6 +72,8 @@ int main(int argc, char **argv) {
     return neighbour(atoi(argv[1]));
   }
   pid_t pid = start_neighbour();
+  unsigned int count = 0; /* before NVML is started: an error, and no reason to answer otherwise later */
+  CHECK_EQUAL(NVML_ERROR_UNINITIALIZED, nvmlDeviceGetComputeRunningProcesses_v3(NULL, &count, NULL));
   (void)share_open();
   CUfunction kernel = share_kernel(1000000);
   for (int i = 0; i < 200; i++) {
