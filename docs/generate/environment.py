@@ -41,6 +41,7 @@ _SIMULATED = {
     "HAMI_FAKE_BUS_MIB_PER_S": "MiB that cross the bus between host and simulated card in a second; 24000 by default.",
     "HAMI_FAKE_FAULTS": "Faults to inject: which call fails, how, at which time it is made.",
     "HAMI_FAKE_GRANULARITY": "What `cuMemAlloc` rounds sizes up to: 512 or 2097152 bytes.",
+    "HAMI_FAKE_IMPORTS": "`listed`: NVML's figure of a process contains memory imported from others, too.",
     "HAMI_FAKE_KERNEL_NS": "How long every kernel takes on the simulated clock.",
     "HAMI_FAKE_MACHINE": "The machine file; without it the simulated driver finds no cards.",
     "HAMI_FAKE_SELF_CALLS": "1: the driver calls some of its own exports by name, for tests of re-entrancy.",
