@@ -12,7 +12,7 @@ function(hami_add_isolation_library target)
   get_filename_component(table "${arg_TABLE}" ABSOLUTE)
   get_filename_component(api_folder "${api}" DIRECTORY)
   set(generated "${CMAKE_CURRENT_BINARY_DIR}/generated/${target}")
-  set(outputs hami_table.c hami_table.h exports.map exports.txt)
+  set(outputs hami_table.c hami_gates.S hami_table.h exports.map exports.txt)
   list(TRANSFORM outputs PREPEND "${generated}/")
   set(generator "${HAMI_NATIVE_ROOT}/interpose/gen/generate.py")
   add_custom_command(
@@ -102,4 +102,12 @@ function(hami_add_vendor_pacing_tests vendor)
                          RUN --machine "${arg_MACHINE}" --core-percent ${limit})
     set_tests_properties(${vendor}.pacing.${name} PROPERTIES RUN_SERIAL ON)
   endforeach()
+endfunction()
+
+# hami_add_vendor_launch_tests(VENDOR PROGRAM target): every way to launch, by PROGRAM (tests/interpose/launches.h), in a
+# share of device time and without a limit on it.
+function(hami_add_vendor_launch_tests vendor)
+  cmake_parse_arguments(arg "" "PROGRAM" "" ${ARGN})
+  hami_add_vendor_test(${vendor} launches PROGRAM ${arg_PROGRAM} RUN --core-percent 90)
+  hami_add_vendor_test(${vendor} launches.unlimited PROGRAM ${arg_PROGRAM} RUN --memory-mib 1000)
 endfunction()

@@ -74,12 +74,25 @@ static uint64_t learn(const struct hami_measured *measured) {
   return likely_ns != 0 && likely_ns < measured->measured_ns ? likely_ns : measured->measured_ns;
 }
 
+static void settle(const struct hami_measured *measured) {
+  uint64_t took_ns = measured->measured_ns == 0 ? measured->charged_ns : learn(measured) * measured->launches;
+  hami_core_settle(measured->device, measured->charged_ns, took_ns, measured->launches);
+}
+
 static void settle_finished(void) {
   struct hami_measured measured;
   while (hami_measures_collect(&measured)) {
-    uint64_t took_ns = measured.measured_ns == 0 ? measured.charged_ns : learn(&measured) * measured.launches;
-    hami_core_settle(measured.device, measured.charged_ns, took_ns, measured.launches);
+    settle(&measured);
   }
+}
+
+static bool has_stream(const struct hami_launch *launch) {
+  return launch->stream != HAMI_UNKNOWN_STREAM && launch->stream != HAMI_HOST_TIMED;
+}
+
+/* Asked only where it matters: it is a call of the driver. */
+static bool is_recorded(const struct hami_launch *launch) {
+  return has_stream(launch) && hami_vendor.timer->recording(launch->stream);
 }
 
 /* The best guess about a launch while one before it, of the same kind, is still out after `age_ns`. */
@@ -112,47 +125,56 @@ static uint64_t expect(int device, uint64_t key) {
   return expected_ns;
 }
 
+static void start_timing(struct hami_launch *launch) {
+  if (has_stream(launch)) {
+    launch->measure = hami_measures_start(launch->device, launch->stream);
+  } else if (launch->stream == HAMI_HOST_TIMED) {
+    launch->began_ns = hami_effects_system.now_ns();
+  }
+}
+
 static void begin_limited(struct hami_launch *launch, int device) {
-  bool measurable = launch->stream != HAMI_UNKNOWN_STREAM;
+  if (is_recorded(launch)) {
+    return;
+  }
   settle_finished();
   launch->device = device;
   launch->limited = true;
   /* The first launch of the container has the device to itself: the core lets the others wait for what it tells. */
   bool nothing_known = hami_core_typical_ns(device) == 0;
-  uint64_t expected_ns = measurable ? expect(device, launch->key) : hami_estimates_get(launch->key, contends(device));
+  uint64_t expected_ns =
+      has_stream(launch) ? expect(device, launch->key) : hami_estimates_get(launch->key, contends(device));
   launch->charged_ns = hami_core_admit(device, expected_ns, settle_finished);
   launch->alone = nothing_known && hami_core_typical_ns(device) == 0;
-  if (measurable && hami_estimates_wanted(launch->key)) {
-    launch->measure = hami_measures_start(device, launch->stream);
+  if (hami_estimates_wanted(launch->key)) {
+    start_timing(launch);
   }
 }
 
 static void begin_unlimited(struct hami_launch *launch, int device) {
   uint64_t now_ns = hami_effects_system.coarse_ns();
   unmeasured++;
-  if (now_ns - activity_ns < ACTIVITY_INTERVAL_NS || launch->stream == HAMI_UNKNOWN_STREAM ||
-      hami_vendor.timer->recording(launch->stream)) {
+  if (now_ns - activity_ns < ACTIVITY_INTERVAL_NS || launch->stream == HAMI_UNKNOWN_STREAM || is_recorded(launch)) {
     return;
   }
   settle_finished();
   launch->device = device;
   launch->launches = unmeasured;
-  launch->measure = hami_measures_start(device, launch->stream);
+  start_timing(launch);
   unmeasured = 0;
   activity_ns = now_ns;
 }
 
 void hami_launches_begin(struct hami_launch *launch, int device, uint64_t what, void *stream) {
-  const struct hami_timer *timer = hami_vendor.timer;
   *launch = (struct hami_launch){
       .device = HAMI_NO_DEVICE, .key = hami_estimates_mix(0, what), .stream = stream, .launches = 1};
-  if (device == HAMI_NO_DEVICE || timer == NULL) {
+  if (device == HAMI_NO_DEVICE || hami_vendor.timer == NULL) {
     return;
   }
-  if (!hami_core_paces(device)) {
-    begin_unlimited(launch, device);
-  } else if (stream == HAMI_UNKNOWN_STREAM || !timer->recording(stream)) {
+  if (hami_core_paces(device)) {
     begin_limited(launch, device);
+  } else {
+    begin_unlimited(launch, device);
   }
 }
 
@@ -160,20 +182,23 @@ void hami_launches_end(struct hami_launch *launch, bool done) {
   if (launch->device == HAMI_NO_DEVICE) {
     return;
   }
+  struct hami_measured measured = {.device = launch->device,
+                                   .key = launch->key,
+                                   .charged_ns = launch->charged_ns,
+                                   .launches = launch->launches,
+                                   .alone = launch->alone};
   if (launch->measure != NULL && done) {
-    const struct hami_measured expected = {.device = launch->device,
-                                           .key = launch->key,
-                                           .charged_ns = launch->charged_ns,
-                                           .launches = launch->launches,
-                                           .alone = launch->alone};
-    hami_measures_end(launch->measure, launch->stream, &expected);
-    return;
-  }
-  if (launch->measure != NULL) {
-    hami_measures_cancel(launch->measure);
-  }
-  if (launch->limited) {
-    hami_core_settle(launch->device, launch->charged_ns, done ? launch->charged_ns : 0, done ? 1 : 0);
+    hami_measures_end(launch->measure, launch->stream, &measured);
+  } else if (launch->began_ns != 0 && done) {
+    measured.measured_ns = hami_effects_system.now_ns() - launch->began_ns;
+    settle(&measured);
+  } else {
+    if (launch->measure != NULL) {
+      hami_measures_cancel(launch->measure);
+    }
+    if (launch->limited) {
+      hami_core_settle(launch->device, launch->charged_ns, done ? launch->charged_ns : 0, done ? 1 : 0);
+    }
   }
 }
 

@@ -31,7 +31,8 @@ struct hami_launch {
   uint64_t key;
   uint64_t charged_ns;
   void *stream;
-  struct hami_measure *measure; /* NULL: not measured */
+  struct hami_measure *measure; /* NULL: not measured by events */
+  uint64_t began_ns;            /* of a launch that is timed by the host */
   uint32_t launches;            /* that a measurement stands for */
   bool limited;
   bool alone;
@@ -39,6 +40,9 @@ struct hami_launch {
 
 /* Where a launch goes whose stream is not known. */
 #define HAMI_UNKNOWN_STREAM ((void *)(uintptr_t)-1)
+
+/* A call that returns when its work is done: what it takes by the host's clock is the most that the work takes. */
+#define HAMI_HOST_TIMED ((void *)(uintptr_t)-2)
 
 /* Before a launch. `what` tells launches of different length apart. On HAMI_UNKNOWN_STREAM it is paced by what is known
  * of `what`, else of the container's launches, and never measured. */

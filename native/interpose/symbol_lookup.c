@@ -81,3 +81,15 @@ void *hami_lookup_substitute(const char *name, void *found) {
   int hook = hami_functions_find_hook(name);
   return hook >= 0 && hami_real(hook) != NULL ? wrapper_of(hook) : found;
 }
+
+void *hami_lookup_substitute_address(void *found) {
+  if (found == NULL || hami_guard_inside() || !hami_session_configured()) {
+    return found;
+  }
+  for (int hook = 0; hook < hami_vendor.hook_count; hook++) {
+    if (hami_real(hook) == found) {
+      return wrapper_of(hook);
+    }
+  }
+  return found;
+}

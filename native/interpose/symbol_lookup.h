@@ -23,4 +23,10 @@ struct hami_lookup hami_lookup_dlvsym(void *handle, const char *name, const char
  */
 void *hami_lookup_substitute(const char *name, void *found);
 
+/*
+ * The same where one name stands for several functions, chosen by version or stream: the wrapper of the very function
+ * that was found, if that is an export of the driver that is wrapped, else `found`.
+ */
+void *hami_lookup_substitute_address(void *found);
+
 #endif

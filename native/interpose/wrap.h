@@ -16,6 +16,7 @@
 #include "physical.h"
 #include "share.h"
 #include "sizes.h"
+#include "symbol_lookup.h"
 
 /* Ledger index of the device that calls of this thread go to. */
 int hami_device_current(void);
@@ -126,13 +127,25 @@ int hami_device_current(void);
   }                                                                                                                    \
   HAMI_LEAVE(hami_result)
 
-/* `what` tells launches of different length apart. */
-#define HAMI_WRAP_LAUNCH(what, stream, name, ...)                                                                      \
+/* `what` tells launches of different length apart; `on` may be HAMI_NO_DEVICE: no launch after all. */
+#define HAMI_WRAP_LAUNCH(what, stream, on, name, ...)                                                                  \
   HAMI_ENTER(HAMI_MISSING, name, __VA_ARGS__)                                                                          \
   struct hami_launch hami_launch;                                                                                      \
-  hami_launches_begin(&hami_launch, hami_device_current(), HAMI_KEY(what), (void *)(stream));                          \
+  hami_launches_begin(&hami_launch, on, HAMI_KEY(what), (void *)(stream));                                             \
   __typeof__(real(__VA_ARGS__)) hami_result = real(__VA_ARGS__);                                                       \
   hami_launches_end(&hami_launch, hami_result == HAMI_SUCCESS);                                                        \
   HAMI_LEAVE(hami_result)
+
+/* The driver chooses the function, by version and stream; if it is one that is wrapped, its wrapper is the answer. */
+#define HAMI_WRAP_LOOKUP(found, name, ...)                                                                             \
+  __typeof__(&(name)) real = HAMI_REAL(name);                                                                          \
+  if (__builtin_expect(real == NULL, 0)) {                                                                             \
+    return HAMI_MISSING;                                                                                               \
+  }                                                                                                                    \
+  __typeof__(real(__VA_ARGS__)) hami_result = real(__VA_ARGS__);                                                       \
+  if (hami_result == HAMI_SUCCESS && (found) != NULL) {                                                                \
+    *(found) = hami_lookup_substitute_address(*(found));                                                               \
+  }                                                                                                                    \
+  return hami_result
 
 #endif

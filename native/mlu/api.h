@@ -1,8 +1,9 @@
 /*
  * The functions of libcndrv (cn) and libcnrt (cnrt) that this library wraps or calls, with the types they need: facts
- * of the interface, read in public copies of its headers. Results are 32-bit, device addresses 64-bit. Not read in a
- * header: cnMemCreate, cnMemRelease and cnrtGetDevice, which follow CUDA's shape here; and cnInvokeKernel, which two
- * public interposers declare alike.
+ * of the interface, read in public copies of its headers. Results are 32-bit, device addresses 64-bit; a queue of the
+ * runtime is one of the driver. Not read in a header: cnMemCreate and cnMemRelease, whose calls in public programs have
+ * CUDA's shape; cnInvokeKernel, which two public interposers declare alike; and cnrtTaskTopoEntityInvoke, called so by
+ * public programs.
  */
 #ifndef HAMI_MLU_API_H
 #define HAMI_MLU_API_H
@@ -23,6 +24,7 @@ typedef struct CNnotifier_st *CNnotifier;
 typedef struct CNkernel_st *CNkernel;
 typedef struct CNmemPool_st *CNmemoryPool;
 typedef struct CNmemAllocationProp_st CNmemAllocationProp;
+typedef struct CNtaskTopoEntity_st *cnrtTaskTopoEntity_t;
 
 #define CN_SUCCESS 0
 #define CN_ERROR_NOT_READY 1
@@ -74,6 +76,8 @@ CNresult cnQueueIsCapturing(CNqueue hQueue, CNqueueCaptureStatus *pCaptureStatus
 cnrtRet_t cnrtMalloc(void **pPtr, size_t bytes);
 cnrtRet_t cnrtFree(void *ptr);
 cnrtRet_t cnrtMemGetInfo(size_t *free, size_t *total);
+cnrtRet_t cnrtTaskTopoEntityInvoke(cnrtTaskTopoEntity_t entity, CNqueue queue);
+cnrtRet_t cnrtQueueCreate(CNqueue *pQueue);
 cnrtRet_t cnrtGetDevice(int *ordinal);
 cnrtRet_t cnrtSetDevice(int ordinal);
 

@@ -1,6 +1,7 @@
 /*
  * The functions of libmusa (mu) and libmusart (musa) that this library wraps or calls, with the types they need. No
- * public musa.h was found: the driver's signatures are CUDA's with another prefix, as its users call them; unconfirmed.
+ * public musa.h was found: the signatures are CUDA's with another prefix. Public programs call muLaunchKernel,
+ * muCtxGetDevice, muEventQuery, muLaunchKernelEx and muGetProcAddress so; the others are unconfirmed.
  */
 #ifndef HAMI_MTHREADS_API_H
 #define HAMI_MTHREADS_API_H
@@ -71,6 +72,20 @@ MUresult muLaunchKernel(MUfunction f, unsigned int gridDimX, unsigned int gridDi
                         unsigned int sharedMemBytes, MUstream hStream, void **kernelParams, void **extra);
 MUresult muGraphLaunch(MUgraphExec hGraphExec, MUstream hStream);
 
+MUresult muLaunchKernel_ptsz(MUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
+                             unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ,
+                             unsigned int sharedMemBytes, MUstream hStream, void **kernelParams, void **extra);
+MUresult muGraphLaunch_ptsz(MUgraphExec hGraphExec, MUstream hStream);
+MUresult muMemAllocAsync_ptsz(MUdeviceptr *dptr, size_t bytesize, MUstream hStream);
+MUresult muMemAllocFromPoolAsync_ptsz(MUdeviceptr *dptr, size_t bytesize, MUmemoryPool pool, MUstream hStream);
+MUresult muMemFreeAsync_ptsz(MUdeviceptr dptr, MUstream hStream);
+
+/* The last argument of each is the newer ABI's; a call of the older one leaves it open, and the driver ignores it. */
+MUresult muGetProcAddress(const char *symbol, void **pfn, int musaVersion, uint64_t flags, int *symbolStatus);
+MUresult muGetProcAddress_v2(const char *symbol, void **pfn, int musaVersion, uint64_t flags, int *symbolStatus);
+musaError_t musaGetDriverEntryPoint(const char *symbol, void **funcPtr, unsigned long long flags, int *status);
+musaError_t musaGetDriverEntryPoint_ptsz(const char *symbol, void **funcPtr, unsigned long long flags, int *status);
+
 MUresult muCtxGetDevice(MUdevice *device);
 MUresult muEventCreate(MUevent *phEvent, unsigned int Flags);
 MUresult muEventRecord(MUevent hEvent, MUstream hStream);
@@ -90,6 +105,12 @@ musaError_t musaMemGetInfo(size_t *free, size_t *total);
 musaError_t musaLaunchKernel(const void *func, dim3 gridDim, dim3 blockDim, void **args, size_t sharedMem,
                              MUstream stream);
 musaError_t musaGraphLaunch(MUgraphExec graphExec, MUstream stream);
+musaError_t musaLaunchKernel_ptsz(const void *func, dim3 gridDim, dim3 blockDim, void **args, size_t sharedMem,
+                                  MUstream stream);
+musaError_t musaGraphLaunch_ptsz(MUgraphExec graphExec, MUstream stream);
+musaError_t musaMallocAsync_ptsz(void **devPtr, size_t size, MUstream hStream);
+musaError_t musaMallocFromPoolAsync_ptsz(void **ptr, size_t size, MUmemoryPool memPool, MUstream stream);
+musaError_t musaFreeAsync_ptsz(void *devPtr, MUstream hStream);
 musaError_t musaGetDevice(int *device);
 
 #pragma GCC visibility pop

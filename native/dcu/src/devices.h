@@ -21,4 +21,11 @@ static inline uint64_t hami_volume_bytes(const hipPitchedPtr *pitched, hipExtent
 /* A flat array has depth 0, one of a single row height 0 as well. */
 uint64_t hami_array_bytes(const hipChannelFormatDesc *desc, size_t width, size_t height, size_t depth);
 
+/* One number for a kernel launched in this size. */
+#define HAMI_GRID(function, blocks, threads)                                                                           \
+  HAMI_SHAPE(function, (blocks).x, (blocks).y, (blocks).z, (threads).x, (threads).y, (threads).z)
+
+/* The stream that a call of the per-thread kind means. */
+static inline hipStream_t hami_own_stream(hipStream_t stream) { return stream == NULL ? hipStreamPerThread : stream; }
+
 #endif

@@ -6,6 +6,7 @@
 #define DRIVER_REFUSED 207018 /* the device is out of memory, as the driver says it */
 #define INVALID 107000
 #define NOT_READY 107027
+#define MIB CARD_MIB
 
 const char card_vendor[] = "ascend";
 const char card_visible_variable[] = "ASCEND_RT_VISIBLE_DEVICES";
@@ -124,6 +125,76 @@ rtError_t rtsLaunchKernelWithHostArgs(rtFuncHandle funcHandle, uint32_t blockDim
     return INVALID;
   }
   card_launch(stm, funcHandle);
+  return RT_ERROR_NONE;
+}
+
+static rtError_t launch(rtStream_t stream, const void *kernel) {
+  if (kernel == NULL) {
+    return INVALID;
+  }
+  card_launch(stream, kernel);
+  return RT_ERROR_NONE;
+}
+
+/* Arguments on the stack arrive too here. */
+rtError_t rtKernelLaunchWithHandleV2(void *hdl, uint64_t tilingKey, uint32_t blockDim, rtArgsEx_t *argsInfo,
+                                     rtSmDesc_t *smDesc, rtStream_t stm, const rtTaskCfgInfo_t *cfgInfo) {
+  UNUSED(argsInfo), UNUSED(smDesc);
+  return tilingKey == 5 && blockDim == 7 && cfgInfo == (const void *)0x99 ? launch(stm, hdl) : INVALID;
+}
+
+rtError_t rtAicpuKernelLaunchExWithArgs(uint32_t kernelType, const char *opName, uint32_t blockDim,
+                                        const rtAicpuArgsEx_t *argsInfo, rtSmDesc_t *smDesc, rtStream_t stm,
+                                        uint32_t flags) {
+  UNUSED(opName), UNUSED(smDesc);
+  return kernelType == 2 && blockDim == 1 && flags == 3 ? launch(stm, argsInfo) : INVALID;
+}
+
+rtError_t rtFftsPlusTaskLaunchWithFlag(rtFftsPlusTaskInfo_t *fftsPlusTaskInfo, rtStream_t stm, uint32_t flag) {
+  UNUSED(flag);
+  return launch(stm, fftsPlusTaskInfo);
+}
+
+rtError_t rtStarsTaskLaunchWithFlag(const void *taskSqe, uint32_t sqeLen, rtStream_t stm, uint32_t flag) {
+  UNUSED(sqeLen), UNUSED(flag);
+  return launch(stm, taskSqe);
+}
+
+rtError_t rtGeneralCtrl(uintptr_t *ctrl, uint32_t num, uint32_t type) {
+  if (type == RT_GNL_CTRL_TYPE_STARS_TSK_FLAG && num == 4) {
+    return rtStarsTaskLaunchWithFlag((const void *)ctrl[0], (uint32_t)ctrl[1], (rtStream_t)ctrl[2], (uint32_t)ctrl[3]);
+  }
+  if (type == RT_GNL_CTRL_TYPE_FFTS_PLUS_FLAG && num == 3) {
+    return rtFftsPlusTaskLaunchWithFlag((rtFftsPlusTaskInfo_t *)ctrl[0], (rtStream_t)ctrl[1], (uint32_t)ctrl[2]);
+  }
+  return ctrl == NULL ? INVALID : RT_ERROR_NONE;
+}
+
+rtError_t rtLaunch(const void *stubFunc) { return launch(NULL, stubFunc); }
+
+rtError_t rtModelExecute(rtModel_t mdl, rtStream_t stm, uint32_t flag) {
+  UNUSED(flag);
+  return launch(stm, mdl);
+}
+
+rtError_t rtsModelExecute(rtModel_t mdl, int32_t timeout) {
+  UNUSED(timeout);
+  rtError_t result = launch(NULL, mdl);
+  card_synchronise(NULL);
+  return result;
+}
+
+rtError_t rtMemGetInfoByType(int32_t devId, uint32_t type, rtMemPhyInfo_t *info) {
+  UNUSED(devId);
+  if (info == NULL) {
+    return INVALID;
+  }
+  if (type == RT_MEM_INFO_TYPE_HBM_SIZE || type == 1) {
+    uint64_t free_bytes = card_bytes() - fake_used_bytes();
+    *info = (rtMemPhyInfo_t){.total = card_bytes(), .free = free_bytes, .hugeTotal = card_bytes(), .hugeFree = MIB};
+  } else {
+    ((uint32_t *)info)[0] = 77; /* something else, of another size */
+  }
   return RT_ERROR_NONE;
 }
 

@@ -1,4 +1,5 @@
 /* A test double of libgalaxyhip.so.5: versioned symbols, and calls of its own that stay inside. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,6 +137,88 @@ hipError_t hipLaunchKernel(const void *function_address, dim3 numBlocks, dim3 di
   return hipSuccess;
 }
 
+static hipError_t launch(hipStream_t stream, const void *kernel) {
+  if (kernel == NULL) {
+    return INVALID;
+  }
+  card_launch(stream, kernel);
+  return hipSuccess;
+}
+
+/* The thread's own default stream is the common one here. */
+hipError_t hipLaunchKernel_spt(const void *function_address, dim3 numBlocks, dim3 dimBlocks, void **args,
+                               size_t sharedMemBytes, hipStream_t stream) {
+  return stream == NULL ? hipLaunchKernel(function_address, numBlocks, dimBlocks, args, sharedMemBytes, NULL) : INVALID;
+}
+
+hipError_t hipModuleLaunchKernel(hipFunction_t f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
+                                 unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ,
+                                 unsigned int sharedMemBytes, hipStream_t stream, void **kernelParams, void **extra) {
+  UNUSED(gridDimX), UNUSED(gridDimY), UNUSED(gridDimZ), UNUSED(blockDimX), UNUSED(blockDimY), UNUSED(blockDimZ);
+  UNUSED(kernelParams);
+  return sharedMemBytes == 8 && extra == (void **)0x11 ? launch(stream, f) : INVALID;
+}
+
+hipError_t hipModuleLaunchCooperativeKernel(hipFunction_t f, unsigned int gridDimX, unsigned int gridDimY,
+                                            unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY,
+                                            unsigned int blockDimZ, unsigned int sharedMemBytes, hipStream_t stream,
+                                            void **kernelParams) {
+  return hipModuleLaunchKernel(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, stream,
+                               NULL, kernelParams);
+}
+
+hipError_t hipGraphLaunch(hipGraphExec_t graphExec, hipStream_t stream) { return launch(stream, graphExec); }
+
+/* Not in api.h: the library passes their arguments on unread. */
+#pragma GCC visibility push(default)
+hipError_t hipLaunchKernelExC(const void *config, const void *fPtr, void **args);
+hipError_t hipHccModuleLaunchKernel(hipFunction_t f, uint32_t globalWorkSizeX, uint32_t globalWorkSizeY,
+                                    uint32_t globalWorkSizeZ, uint32_t localWorkSizeX, uint32_t localWorkSizeY,
+                                    uint32_t localWorkSizeZ, size_t sharedMemBytes, hipStream_t hStream,
+                                    void **kernelParams, void **extra, hipEvent_t startEvent, hipEvent_t stopEvent);
+hipError_t hipLaunchByPtr(const void *func);
+#pragma GCC visibility pop
+
+hipError_t hipLaunchKernelExC(const void *config, const void *fPtr, void **args) {
+  return config == (const void *)0x22 && args == (void **)0x33 ? launch(NULL, fPtr) : INVALID;
+}
+
+hipError_t hipHccModuleLaunchKernel(hipFunction_t f, uint32_t globalWorkSizeX, uint32_t globalWorkSizeY,
+                                    uint32_t globalWorkSizeZ, uint32_t localWorkSizeX, uint32_t localWorkSizeY,
+                                    uint32_t localWorkSizeZ, size_t sharedMemBytes, hipStream_t hStream,
+                                    void **kernelParams, void **extra, hipEvent_t startEvent, hipEvent_t stopEvent) {
+  bool arrived = globalWorkSizeX == 1 && globalWorkSizeY == 2 && globalWorkSizeZ == 3 && localWorkSizeX == 4 &&
+                 localWorkSizeY == 5 && localWorkSizeZ == 6 && sharedMemBytes == 7 && kernelParams == (void **)0x44 &&
+                 extra == (void **)0x55 && startEvent == (hipEvent_t)0x66 && stopEvent == (hipEvent_t)0x77;
+  return arrived ? launch(hStream, f) : INVALID;
+}
+
+hipError_t hipLaunchByPtr(const void *func) { return launch(NULL, func); }
+
+/* Both layouts in full length; what follows the memory field is left as it was. */
+hipError_t hipGetDevicePropertiesR0000(void *prop, int deviceId) {
+  size_t bytes = card_bytes();
+  if (prop == NULL || deviceId < 0 || deviceId >= card_count()) {
+    return INVALID;
+  }
+  (void)snprintf(prop, 256, "older");
+  memcpy((char *)prop + 256, &bytes, sizeof bytes);
+  return hipSuccess;
+}
+
+hipError_t hipGetDevicePropertiesR0600(void *prop, int deviceId) {
+  size_t bytes = card_bytes();
+  if (prop == NULL || deviceId < 0 || deviceId >= card_count()) {
+    return INVALID;
+  }
+  (void)snprintf(prop, 256, "newer");
+  memset((char *)prop + 256, 0x5a, 32);
+  memcpy((char *)prop + 288, &bytes, sizeof bytes);
+  return hipSuccess;
+}
+
+hipError_t hipGetDeviceProperties(void *prop, int deviceId) { return hipGetDevicePropertiesR0000(prop, deviceId); }
+
 hipError_t hipGetDevice(int *deviceId) {
   *deviceId = card_current();
   return hipSuccess;
@@ -159,7 +242,7 @@ hipError_t hipEventCreate(hipEvent_t *event) {
 }
 
 hipError_t hipEventRecord(hipEvent_t event, hipStream_t stream) {
-  card_event_record(event, stream);
+  card_event_record(event, stream == hipStreamPerThread ? NULL : stream);
   return hipSuccess;
 }
 
@@ -181,11 +264,37 @@ hipError_t hipStreamIsCapturing(hipStream_t stream, int *pCaptureStatus) {
   return hipSuccess;
 }
 
+/* A name stands for several functions: by version, and by the default stream that is meant. */
+static void *find(const char *symbol, int version, bool per_thread) {
+  const struct {
+    const char *name;
+    void *function;
+    void *newer;
+    void *per_thread;
+  } table[] = {
+      {"hipMalloc", (void *)(uintptr_t)hipMalloc, NULL, NULL},
+      {"hipGetDevice", (void *)(uintptr_t)hipGetDevice, NULL, NULL},
+      {"hipLaunchKernel", (void *)(uintptr_t)hipLaunchKernel, NULL, (void *)(uintptr_t)hipLaunchKernel_spt},
+      {"hipGetDeviceProperties", (void *)(uintptr_t)hipGetDeviceProperties,
+       (void *)(uintptr_t)hipGetDevicePropertiesR0600, NULL},
+  };
+  for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    if (strcmp(symbol, table[i].name) == 0) {
+      void *plain = version >= 60000 && table[i].newer != NULL ? table[i].newer : table[i].function;
+      return per_thread && table[i].per_thread != NULL ? table[i].per_thread : plain;
+    }
+  }
+  return NULL;
+}
+
 hipError_t hipGetProcAddress(const char *symbol, void **pfn, int hipVersion, uint64_t flags, int *symbolStatus) {
-  UNUSED(hipVersion), UNUSED(flags);
-  bool known = strcmp(symbol, "hipMalloc") == 0;
-  bool other = strcmp(symbol, "hipGetDevice") == 0;
-  *pfn = known ? (void *)(uintptr_t)hipMalloc : other ? (void *)(uintptr_t)hipGetDevice : NULL;
-  *symbolStatus = known || other ? 0 : 1;
-  return known || other ? hipSuccess : INVALID;
+  *pfn = find(symbol, hipVersion, flags == 2);
+  *symbolStatus = *pfn != NULL ? 0 : 1;
+  return *pfn != NULL ? hipSuccess : INVALID;
+}
+
+hipError_t hipGetDriverEntryPoint(const char *symbol, void **funcPtr, unsigned long long flags, int *status) {
+  *funcPtr = find(symbol, 60000, flags == 2);
+  *status = *funcPtr != NULL ? 0 : 1;
+  return *funcPtr != NULL ? hipSuccess : INVALID;
 }

@@ -97,6 +97,21 @@ CNresult cnInvokeKernel(CNkernel hkernel, unsigned int dimx, unsigned int dimy, 
   return extra == NULL ? invoke(hkernel, hqueue) : INVALID;
 }
 
+/* Not in api.h: the library passes their arguments on unread. These are the double's. */
+#pragma GCC visibility push(default)
+CNresult cnInvokeKernelEx(const void *config, CNkernel kernel, void **kernelParams, void **extra);
+CNresult cnTaskTopoEntityInvoke(const void *entity, CNqueue queue);
+#pragma GCC visibility pop
+
+CNresult cnInvokeKernelEx(const void *config, CNkernel kernel, void **kernelParams, void **extra) {
+  UNUSED(kernelParams);
+  return config != NULL && extra == (void **)0x77 ? invoke(kernel, NULL) : INVALID;
+}
+
+CNresult cnTaskTopoEntityInvoke(const void *entity, CNqueue queue) {
+  return invoke((CNkernel)(uintptr_t)entity, queue);
+}
+
 CNresult cnCreateNotifier(CNnotifier *phnotifier, unsigned int flags) {
   UNUSED(flags);
   *phnotifier = card_event_create();
@@ -135,6 +150,7 @@ CNresult cnGetExportFunction(const char *name, const void **fn) {
                {"cnFree", (const void *)table_free},
                {"cnMemGetInfo", (const void *)table_info},
                {"cnInvokeKernel", (const void *)table_invoke},
+               {"cnTaskTopoEntityInvoke", (const void *)cnTaskTopoEntityInvoke},
                {"cnCtxGetDevice", (const void *)cnCtxGetDevice}};
   for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
     if (strcmp(table[i].name, name) == 0) {

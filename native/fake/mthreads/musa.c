@@ -1,4 +1,7 @@
 /* A test double of libmusa.so.1. */
+#include <stdbool.h>
+#include <string.h>
+
 #include "api.h"
 #include "card.h"
 #include "table.h"
@@ -97,6 +100,44 @@ MUresult muLaunchKernel(MUfunction f, unsigned int gridDimX, unsigned int gridDi
   return MUSA_SUCCESS;
 }
 
+static MUresult launch(const void *kernel, MUstream stream) {
+  if (kernel == NULL) {
+    return INVALID;
+  }
+  card_launch(stream, kernel);
+  return MUSA_SUCCESS;
+}
+
+MUresult muLaunchKernel_ptsz(MUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
+                             unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ,
+                             unsigned int sharedMemBytes, MUstream hStream, void **kernelParams, void **extra) {
+  return muLaunchKernel(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream,
+                        kernelParams, extra);
+}
+
+MUresult muGraphLaunch(MUgraphExec hGraphExec, MUstream hStream) { return launch(hGraphExec, hStream); }
+
+/* Not in api.h: the library passes their arguments on unread. */
+#pragma GCC visibility push(default)
+MUresult muLaunchKernelEx(const void *config, MUfunction f, void **kernelParams, void **extra);
+MUresult muLaunchCooperativeKernel(MUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
+                                   unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ,
+                                   unsigned int sharedMemBytes, MUstream hStream, void **kernelParams);
+#pragma GCC visibility pop
+
+MUresult muLaunchKernelEx(const void *config, MUfunction f, void **kernelParams, void **extra) {
+  bool arrived = config == (const void *)0x22 && kernelParams == (void **)0x33 && extra == (void **)0x44;
+  return arrived ? launch(f, NULL) : INVALID;
+}
+
+MUresult muLaunchCooperativeKernel(MUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
+                                   unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ,
+                                   unsigned int sharedMemBytes, MUstream hStream, void **kernelParams) {
+  bool arrived = gridDimX == 1 && gridDimY == 2 && gridDimZ == 3 && blockDimX == 4 && blockDimY == 5 &&
+                 blockDimZ == 6 && sharedMemBytes == 7 && kernelParams == (void **)0x55;
+  return arrived ? launch(f, hStream) : INVALID;
+}
+
 MUresult muCtxGetDevice(MUdevice *device) {
   *device = card_current();
   return MUSA_SUCCESS;
@@ -133,8 +174,43 @@ MUresult muEventDestroy_v2(MUevent hEvent) {
 static MUresult use(int device) { return card_use(device) ? MUSA_SUCCESS : INVALID_DEVICE; }
 
 MUresult muGetExportTable(const void **table, const void *uuid) {
-  static const struct driver_table functions = {take, give, muMemGetInfo_v2, use, muCtxGetDevice};
+  static const struct driver_table functions = {take, give, muMemGetInfo_v2, use, muCtxGetDevice, launch};
   UNUSED(uuid);
   *table = &functions;
   return MUSA_SUCCESS;
+}
+
+/* A base name stands for the newest function of it. */
+static void *find(const char *symbol, uint64_t flags) {
+  const uint64_t per_thread = 2;
+  const struct {
+    const char *name;
+    void *function;
+    void *per_thread;
+  } table[] = {
+      {"muMemAlloc", (void *)(uintptr_t)muMemAlloc_v2, NULL},
+      {"muLaunchKernel", (void *)(uintptr_t)muLaunchKernel, (void *)(uintptr_t)muLaunchKernel_ptsz},
+      {"muCtxGetDevice", (void *)(uintptr_t)muCtxGetDevice, NULL},
+      {"muGetProcAddress", (void *)(uintptr_t)muGetProcAddress_v2, NULL},
+  };
+  for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    if (strcmp(symbol, table[i].name) == 0) {
+      return flags == per_thread && table[i].per_thread != NULL ? table[i].per_thread : table[i].function;
+    }
+  }
+  return NULL;
+}
+
+MUresult muGetProcAddress_v2(const char *symbol, void **pfn, int musaVersion, uint64_t flags, int *symbolStatus) {
+  UNUSED(musaVersion);
+  *pfn = find(symbol, flags);
+  *symbolStatus = *pfn != NULL ? 0 : 1;
+  return *pfn != NULL ? MUSA_SUCCESS : INVALID;
+}
+
+/* The older ABI: what is in the place of the last argument is anything. */
+MUresult muGetProcAddress(const char *symbol, void **pfn, int musaVersion, uint64_t flags, int *symbolStatus) {
+  UNUSED(symbolStatus);
+  int status = 0;
+  return muGetProcAddress_v2(symbol, pfn, musaVersion, flags, &status);
 }

@@ -10,6 +10,7 @@ struct driver_table {
   MUresult (*info)(size_t *, size_t *);
   MUresult (*use)(int);
   MUresult (*current)(int *);
+  MUresult (*launch)(const void *, MUstream);
 };
 
 __attribute__((visibility("default"))) MUresult muGetExportTable(const void **table, const void *uuid);

@@ -74,6 +74,24 @@ static void ddr_is_not_the_shares(void) {
   CHECK_EQUAL(SHARE_BYTES, total_bytes);
   CHECK_EQUAL(RT_ERROR_NONE, rtMemGetInfoEx(RT_MEMORYINFO_DDR, &free_bytes, &total_bytes));
   CHECK_EQUAL(CARD_BYTES, total_bytes);
+  CHECK_EQUAL(RT_ERROR_NONE, rtMemGetInfoEx(RT_MEMORYINFO_DDR_NORMAL, &free_bytes, &total_bytes));
+  CHECK_EQUAL(CARD_BYTES, total_bytes);
+}
+
+static void sizes_by_type_are_the_shares_and_other_answers_stay(void) {
+  rtMemPhyInfo_t info = {0};
+  CHECK_EQUAL(RT_ERROR_NONE, rtMemGetInfoByType(0, RT_MEM_INFO_TYPE_HBM_SIZE, &info));
+  CHECK_EQUAL(SHARE_BYTES, info.total);
+  CHECK_EQUAL(SHARE_BYTES, info.free);
+  CHECK_EQUAL(SHARE_BYTES, info.hugeTotal);
+  CHECK_EQUAL(MIB, info.hugeFree);
+  CHECK_EQUAL(RT_ERROR_NONE, rtMemGetInfoByType(0, 1, &info)); /* DDR */
+  CHECK_EQUAL(CARD_BYTES, info.total);
+  uint32_t other[2] = {0, 88};
+  CHECK_EQUAL(RT_ERROR_NONE, rtMemGetInfoByType(0, 6, (rtMemPhyInfo_t *)(void *)other));
+  CHECK_EQUAL(77, other[0]);
+  CHECK_EQUAL(88, other[1]);
+  CHECK_EQUAL(107000, rtMemGetInfoByType(0, RT_MEM_INFO_TYPE_HBM_SIZE, NULL));
 }
 
 static void errors_are_the_drivers(void) {
@@ -93,6 +111,7 @@ int main(void) {
   paths_check(&vendor);
   races_check(&vendor);
   RUN(ddr_is_not_the_shares);
+  RUN(sizes_by_type_are_the_shares_and_other_answers_stay);
   RUN(errors_are_the_drivers);
   return 0;
 }

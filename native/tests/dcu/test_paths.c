@@ -88,6 +88,31 @@ static void host_memory_is_not_the_shares(void) {
   CHECK_EQUAL(hipSuccess, hipMemRelease(handle));
 }
 
+/* Room for either layout; the memory field is where its release has it. */
+static size_t shown_by(hipError_t (*get)(void *, int), size_t offset) {
+  char properties[2048];
+  size_t bytes = 0;
+  memset(properties, 0x77, sizeof properties);
+  CHECK_EQUAL(hipSuccess, get(properties, 0));
+  memcpy(&bytes, properties + offset, sizeof bytes);
+  for (size_t i = offset + sizeof bytes; i < sizeof properties; i++) {
+    CHECK_EQUAL(0x77, properties[i]);
+  }
+  return bytes;
+}
+
+static void properties_show_the_share_in_either_layout(void) {
+  void *function = NULL;
+  int status = 1;
+  CHECK_EQUAL(SHARE_BYTES, shown_by(hipGetDeviceProperties, 256));
+  CHECK_EQUAL(SHARE_BYTES, shown_by(hipGetDevicePropertiesR0000, 256));
+  CHECK_EQUAL(SHARE_BYTES, shown_by(hipGetDevicePropertiesR0600, 288));
+  CHECK_EQUAL(1, hipGetDeviceProperties(NULL, 0));
+  /* The newer function by the older one's name. */
+  CHECK_EQUAL(hipSuccess, hipGetProcAddress("hipGetDeviceProperties", &function, 60000, 0, &status));
+  CHECK_EQUAL(SHARE_BYTES, shown_by((hipError_t (*)(void *, int))(uintptr_t)function, 288));
+}
+
 static void errors_are_the_drivers(void) {
   void *function = (void *)0x1;
   int status = -1;
@@ -109,6 +134,7 @@ int main(void) {
   paths_check(&vendor);
   races_check(&vendor);
   RUN(host_memory_is_not_the_shares);
+  RUN(properties_show_the_share_in_either_layout);
   RUN(errors_are_the_drivers);
   return 0;
 }

@@ -21,6 +21,16 @@ static int put_async(struct held *held) { return muMemFreeAsync(held->number, NU
 static int get_runtime(uint64_t bytes, struct held *held) { return musaMalloc(&held->pointer, bytes); }
 static int put_runtime(struct held *held) { return musaFree(held->pointer); }
 
+static int get_by_name(uint64_t bytes, struct held *held) {
+  void *function = NULL;
+  int status = 1;
+  CHECK_EQUAL(MUSA_SUCCESS, muGetProcAddress("muGetProcAddress", &function, 40000, 0, &status));
+  __typeof__(&muGetProcAddress_v2) newer = (__typeof__(&muGetProcAddress_v2))(uintptr_t)function;
+  CHECK_EQUAL(MUSA_SUCCESS, newer("muMemAlloc", &function, 40000, 0, &status));
+  CHECK_EQUAL(0, status);
+  return ((MUresult (*)(MUdeviceptr *, size_t))(uintptr_t)function)(&held->number, bytes);
+}
+
 static int get_physical(uint64_t bytes, struct held *held) { return muMemCreate(&held->number, bytes, &on_device, 0); }
 static int put_physical(struct held *held) { return muMemRelease(held->number); }
 
@@ -39,13 +49,10 @@ static int get_mapped(uint64_t bytes, struct held *held) {
 static int put_mapped(struct held *held) { return muMemUnmap(held->number, 100 * MIB); }
 
 static const struct path paths[] = {
-    {"muMemAlloc", get_plain, put_plain},
-    {"muMemAllocManaged", get_managed, put_plain},
-    {"muMemAllocPitch", get_pitched, put_plain},
-    {"muMemAllocAsync", get_async, put_async},
-    {"musaMalloc", get_runtime, put_runtime},
-    {"muMemCreate", get_physical, put_physical},
-    {"muMemCreate, mapped", get_mapped, put_mapped},
+    {"muMemAlloc", get_plain, put_plain},        {"muMemAllocManaged", get_managed, put_plain},
+    {"muMemAllocPitch", get_pitched, put_plain}, {"muMemAllocAsync", get_async, put_async},
+    {"musaMalloc", get_runtime, put_runtime},    {"muGetProcAddress", get_by_name, put_plain},
+    {"muMemCreate", get_physical, put_physical}, {"muMemCreate, mapped", get_mapped, put_mapped},
 };
 
 static void info(uint64_t *free_bytes, uint64_t *total_bytes) {
