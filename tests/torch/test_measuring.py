@@ -1,4 +1,4 @@
-"""The measurements for a card go through on the simulated one, so that the first minutes on a card find no slip in them."""
+"""The measurements for a card run on the simulated one, so that the first minutes on a card find no slip in them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 /* What the device says about its memory. The driver is asked first, with the caller's own pointers, NULL or not. */
-#include "core/log.h"
 #include "devices.h"
 #include "growth.h"
 #include "hook.h"
@@ -15,17 +14,8 @@ CUresult cuMemGetInfo_v2(size_t *free, size_t *total) {
   HAMI_CUDA_ENTER(cuMemGetInfo_v2, free, total);
   CUresult result = real(free, total);
   hami_growth_look();
-  struct hami_share share;
-  if (result == CUDA_SUCCESS && hami_share_view(hami_devices_current(NULL), total == NULL ? UINT64_MAX : *total,
-                                                free == NULL ? UINT64_MAX : *free, &share)) {
-    HAMI_MSG("orig free=%zu total=%zu limit=%llu usage=%llu", free == NULL ? 0 : *free, total == NULL ? 0 : *total,
-             (unsigned long long)share.total_bytes, (unsigned long long)share.used_bytes);
-    if (total != NULL) {
-      *total = share.total_bytes;
-    }
-    if (free != NULL) {
-      *free = share.free_bytes;
-    }
+  if (result == CUDA_SUCCESS) {
+    hami_share_show(hami_devices_current(NULL), free, total);
   }
   HAMI_LEAVE(result);
 }
