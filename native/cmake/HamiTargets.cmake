@@ -30,10 +30,11 @@ function(hami_add_static target)
   hami_set_flags(${target})
 endfunction()
 
-# How a preload library is linked: exports only what the version script names, binds at load time. Its own table of
+# How a preload library is linked: exports only what the version script names, binds at load time,
+# and stays: programs keep the addresses of wrappers, whoever closes a library that had opened this one. Its own table of
 # wrappers needs no search by the loader, which every program that is started would pay for.
 function(hami_link_preload target exports)
-  target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack
+  target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,noexecstack
                       -Wl,-Bsymbolic-functions -Wl,--as-needed "-Wl,--version-script=${exports}")
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${exports}")
 endfunction()

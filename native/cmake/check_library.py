@@ -33,6 +33,8 @@ def findings(path: str) -> list[str]:
         for version in sorted(versions)
         if version > OLDEST_GLIBC
     ]
+    if "NODELETE" not in _readelf("-d", path):
+        found.append("may be unloaded while programs hold addresses of its wrappers; link it with -z nodelete")
     return found
 
 

@@ -98,8 +98,8 @@ void hami_live_limits_check(struct hami_live_limits *live) {
   if (live->effects->file_version(live->path, &version) && !same_version(&version, &live->seen)) {
     /* The version is taken before the text: a change in between is then seen at the next look. */
     if (read_limits(live, live->path)) {
-      live->seen = version;
       adopt(live, &live->scratch);
+      live->seen = version; /* last: a child forked in between reads the file again */
     }
   }
   __atomic_store_n(&live->checked_ns, live->effects->coarse_ns(), __ATOMIC_RELAXED);

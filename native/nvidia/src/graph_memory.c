@@ -72,12 +72,16 @@ void hami_graph_memory_instantiated(CUgraphExec exec, CUgraph graph) {
   (void)hami_table_put(HAMI_BOOKS_GRAPH, (uintptr_t)exec, &entry, &replaced);
 }
 
-void hami_graph_memory_destroyed(CUgraphExec exec) {
-  struct hami_charge entry;
-  if (hami_graph_memory_expected()) {
-    (void)hami_table_take(HAMI_BOOKS_GRAPH, (uintptr_t)exec, &entry);
-    (void)hami_pools_refresh();
+bool hami_graph_memory_take(CUgraphExec exec, struct hami_charge *entry) {
+  return hami_graph_memory_expected() && hami_table_take(HAMI_BOOKS_GRAPH, (uintptr_t)exec, entry);
+}
+
+void hami_graph_memory_destroyed(CUgraphExec exec, bool known, const struct hami_charge *entry, bool destroyed) {
+  struct hami_charge replaced;
+  if (known && !destroyed) {
+    (void)hami_table_put(HAMI_BOOKS_GRAPH, (uintptr_t)exec, entry, &replaced);
   }
+  hami_graph_memory_refresh();
 }
 
 bool hami_graph_memory_reserve(CUgraphExec exec, struct hami_graph_memory_request *request) {

@@ -14,7 +14,10 @@ bool hami_graph_memory_expected(void);
 
 /* A graph became executable: counts what its nodes allocate, child graphs included. */
 void hami_graph_memory_instantiated(CUgraphExec exec, CUgraph graph);
-void hami_graph_memory_destroyed(CUgraphExec exec);
+/* Before the driver destroys it, whose address may come back at once: takes what is known of it, false if nothing is.
+ */
+bool hami_graph_memory_take(CUgraphExec exec, struct hami_charge *entry);
+void hami_graph_memory_destroyed(CUgraphExec exec, bool known, const struct hami_charge *entry, bool destroyed);
 
 /* Around a call that may make the graph's memory real. */
 struct hami_graph_memory_request {

@@ -109,10 +109,10 @@ CUresult cuGraphUpload_ptsz(CUgraphExec hGraphExec, CUstream hStream) {
 
 CUresult cuGraphExecDestroy(CUgraphExec hGraphExec) {
   HAMI_CUDA_ENTER(cuGraphExecDestroy, hGraphExec);
+  struct hami_charge entry;
+  bool known = hami_graph_memory_take(hGraphExec, &entry);
   CUresult result = real(hGraphExec);
-  if (result == CUDA_SUCCESS) {
-    hami_graph_memory_destroyed(hGraphExec);
-  }
+  hami_graph_memory_destroyed(hGraphExec, known, &entry, result == CUDA_SUCCESS);
   HAMI_LEAVE(result);
 }
 
