@@ -79,6 +79,12 @@ const char *hami_core_uuid(int device) {
 
 bool hami_core_name_device(int device, const char *uuid) { return hami_live_limits_name(&limits, device, uuid); }
 
+void hami_core_find_kernel_limit(int device, const char *bus_id) {
+  if (known_device(device)) {
+    hami_live_limits_find_kernel(&limits, (uint32_t)device, bus_id);
+  }
+}
+
 bool hami_core_oversubscribes(void) { return __atomic_load_n(&limits.oversubscribe, __ATOMIC_RELAXED) != 0; }
 
 enum hami_policy hami_core_policy(void) { return (enum hami_policy)__atomic_load_n(&limits.policy, __ATOMIC_RELAXED); }

@@ -24,6 +24,7 @@ int hami_core_device_count(void);
 int hami_core_device_by_uuid(const char *uuid);           /* -1: not ours */
 const char *hami_core_uuid(int device);                   /* NULL when unknown; valid for the life of the process */
 bool hami_core_name_device(int device, const char *uuid); /* for limits that came by number: see live_limits.h */
+void hami_core_find_kernel_limit(int device, const char *bus_id); /* by PCI address, once: see dmem.h */
 bool hami_core_oversubscribes(void);
 enum hami_policy hami_core_policy(void);
 uint32_t hami_core_core_percent(int device); /* 0: no limit */

@@ -32,7 +32,7 @@ static bool known_device(const struct hami_ledger *ledger, int device) {
 }
 
 static uint64_t limit_of(const struct hami_ledger *ledger, uint32_t device) {
-  return __atomic_load_n(&ledger->limits->memory_bytes[device], __ATOMIC_RELAXED);
+  return hami_live_limits_memory(ledger->limits, device);
 }
 
 /* Everything below up to the public functions runs in this process's turn. */

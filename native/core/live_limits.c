@@ -23,6 +23,7 @@ static void adopt_device(struct hami_live_limits *live, const struct hami_device
     store_device(live, (uint32_t)known, device);
   } else if (count < HAMI_LIMITS_MAX_DEVICES) {
     store_device(live, count, device);
+    __atomic_store_n(&live->kernel_bytes[count], HAMI_UNLIMITED, __ATOMIC_RELAXED);
     memcpy(live->uuids[count], device->uuid, HAMI_UUID_SIZE);
     __atomic_store_n(&live->named[count], device->uuid[0] == '\0' ? 0U : 1U, __ATOMIC_RELEASE);
     __atomic_store_n(&live->device_count, count + 1, __ATOMIC_RELEASE);
@@ -120,6 +121,23 @@ int hami_live_limits_find(const struct hami_live_limits *live, const char *uuid)
     }
   }
   return -1;
+}
+
+uint64_t hami_live_limits_memory(const struct hami_live_limits *live, uint32_t device) {
+  uint64_t told = __atomic_load_n(&live->memory_bytes[device], __ATOMIC_RELAXED);
+  uint64_t kernel = __atomic_load_n(&live->kernel_bytes[device], __ATOMIC_RELAXED);
+  return kernel < told && !__atomic_load_n(&live->oversubscribe, __ATOMIC_RELAXED) ? kernel : told;
+}
+
+void hami_live_limits_find_kernel(struct hami_live_limits *live, uint32_t device, const char *bus_id) {
+  hami_turn_take(&live->refreshing, live->effects->pid(), live->effects);
+  uint64_t bytes = hami_dmem_limit(live->effects, bus_id, &live->kernel_space);
+  hami_turn_end(&live->refreshing);
+  __atomic_store_n(&live->kernel_bytes[device], bytes, __ATOMIC_RELAXED);
+  if (bytes != HAMI_UNLIMITED) {
+    HAMI_LOG(HAMI_LOG_INFO, "device %u at %s: the kernel's limit is %llu bytes", device, bus_id,
+             (unsigned long long)bytes);
+  }
 }
 
 bool hami_live_limits_name(struct hami_live_limits *live, int device, const char *uuid) {

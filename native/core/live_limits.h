@@ -10,6 +10,7 @@
 #ifndef HAMI_CORE_LIVE_LIMITS_H
 #define HAMI_CORE_LIVE_LIMITS_H
 
+#include "core/dmem.h"
 #include "core/effects.h"
 #include "core/limits.h"
 
@@ -30,11 +31,13 @@ struct hami_live_limits {
   uint32_t named[HAMI_LIMITS_MAX_DEVICES]; /* the uuid is complete */
   char uuids[HAMI_LIMITS_MAX_DEVICES][HAMI_UUID_SIZE];
   uint64_t memory_bytes[HAMI_LIMITS_MAX_DEVICES];
+  uint64_t kernel_bytes[HAMI_LIMITS_MAX_DEVICES]; /* what the kernel lets us have, see dmem.h */
   uint32_t core_percent[HAMI_LIMITS_MAX_DEVICES];
   uint32_t contention[HAMI_LIMITS_MAX_DEVICES];
   uint32_t yields[HAMI_LIMITS_MAX_DEVICES];
   struct hami_limits scratch; /* only touched under `refreshing`, like the text */
   char text[HAMI_LIMITS_MAX_FILE_BYTES];
+  struct hami_dmem_space kernel_space;
 };
 
 /* Finds and reads the limits. False: none are set anywhere, and the library has nothing to do. Called once, before
@@ -50,6 +53,13 @@ void hami_live_limits_check(struct hami_live_limits *live);
 
 /* Index of a uuid, see hami_limits_find, or -1. */
 int hami_live_limits_find(const struct hami_live_limits *live, const char *uuid);
+
+/* The memory limit in force: the file's, or the kernel's where that is less. Oversubscribed memory is host memory for
+ * the most part, of which the kernel's says nothing. HAMI_UNLIMITED: none. */
+uint64_t hami_live_limits_memory(const struct hami_live_limits *live, uint32_t device);
+
+/* Finds the kernel's limit of the device at PCI address `bus_id`. */
+void hami_live_limits_find_kernel(struct hami_live_limits *live, uint32_t device, const char *bus_id);
 
 /* Gives device `device`, known so far by its number only, its uuid. False when it has one already. */
 bool hami_live_limits_name(struct hami_live_limits *live, int device, const char *uuid);

@@ -95,6 +95,11 @@ static bool ask_cuda(CUdevice ordinal, int *device) {
   if (*device == HAMI_NO_DEVICE && !hami_nvml_start() && hami_core_name_device(ordinal, text)) {
     *device = ordinal;
   }
+  __typeof__(&cuDeviceGetPCIBusId) get_bus_id = HAMI_REAL(cuDeviceGetPCIBusId);
+  char bus_id[32];
+  if (*device != HAMI_NO_DEVICE && get_bus_id != NULL && get_bus_id(bus_id, sizeof bus_id, ordinal) == CUDA_SUCCESS) {
+    hami_core_find_kernel_limit(*device, bus_id);
+  }
   return true;
 }
 

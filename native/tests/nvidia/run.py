@@ -26,6 +26,14 @@ mount --bind {limits} /run/hami/limits
 mount -o remount,ro,bind /run/hami/limits
 LD_PRELOAD={preload} exec "$@"
 """
+# The same for a machine whose kernel limits device memory, which few have.
+MOUNT_KERNEL_LIMIT = """
+group=$(sed -n 's/^0:://p' /proc/self/cgroup)
+mount -t tmpfs hami-test /sys/fs/cgroup
+mkdir -p "/sys/fs/cgroup$group"
+printf '%s\\n' {limit} > "/sys/fs/cgroup$group/dmem.max"
+LD_PRELOAD={preload} exec "$@"
+"""
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -47,6 +55,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         action="store_true",
         help="limits at the path that is fixed, on a mount that the program can only read, and none in its environment",
     )
+    parser.add_argument("--kernel-limit", default="", help="the container's dmem.max, on a mount of the program's own")
     parser.add_argument("--core-percent", type=int, default=0, help="core limit of every device; 0: none")
     parser.add_argument("--policy", default="default", help="core policy")
     parser.add_argument("--oversubscribe", action="store_true")
@@ -113,6 +122,12 @@ def environment(arguments: argparse.Namespace, folder: Path) -> dict[str, str]:
     return variables
 
 
+def in_own_mounts(script: str, command: list[str]) -> list[str]:
+    """The command in a mount namespace that `script` prepares."""
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", "--mount", *user, "sh", "-ec", script, "sh", *command]
+
+
 def main(argv: list[str]) -> int:
     """Run the command; return its exit status, or 128 plus the signal that ended it."""
     arguments = _arguments(argv)
@@ -122,8 +137,12 @@ def main(argv: list[str]) -> int:
         if arguments.fixed_limits:
             # The library is for the program alone, not for the commands that prepare its place.
             script = MOUNT_LIMITS.format(limits=shlex.quote(f"{folder}/limits"), preload=variables.pop("LD_PRELOAD"))
-            user = [] if os.geteuid() == 0 else ["--map-root-user"]
-            command = ["unshare", "--mount", *user, "sh", "-ec", script, "sh", *command]
+            command = in_own_mounts(script, command)
+        elif arguments.kernel_limit:
+            script = MOUNT_KERNEL_LIMIT.format(
+                limit=shlex.quote(arguments.kernel_limit), preload=variables.pop("LD_PRELOAD")
+            )
+            command = in_own_mounts(script, command)
         command, variables = emulated(arguments.emulator, command, variables)
         done = subprocess.run(command, env=variables, check=False)
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
