@@ -26,6 +26,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", help="uuid of the one device of the share")
     parser.add_argument("--machine", type=Path, help="machine JSON, its first card in the share; else a private card")
     parser.add_argument("--no-limits", action="store_true", help="preload the library and set no limits")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--emulator", default="", help="command line that runs programs of the library's processor")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args(argv)
@@ -49,6 +50,7 @@ def main(argv: list[str]) -> int:
                 encoding="utf-8",
             )
             variables["HAMI_LIMITS_FILE"] = str(limits)
+        variables.update(pair.split("=", 1) for pair in arguments.env)
         command, variables = emulated(arguments.emulator, arguments.command, variables)
         done = subprocess.run(command, env=variables, check=False)
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
