@@ -1,5 +1,5 @@
-/* As Python imports an extension: loads a plugin, and with it the driver, for nobody else to see, and runs it. Arguments:
- * the plugin, then its own. */
+/* As Python imports an extension: loads a plugin, and with it the driver, for nobody else to see, and runs it.
+ * Arguments: the plugin, then its own. */
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
