@@ -144,6 +144,7 @@ bench: sync $(NATIVE)/build.ninja ## Measure the fit engine, the command line an
 	$(VENV)/python benchmarks/cli/start_up.py
 	$(VENV)/python benchmarks/native/run.py
 	$(VENV)/python benchmarks/native/start_up.py
+	$(VENV)/python benchmarks/native/oversubscription.py
 
 site: sync ## The documentation as a site, in build/site; a dead link or a page that is not in the menu is an error
 	NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs build --quiet

@@ -6,8 +6,9 @@
  *
  *   nvidia_schedules SCHEDULES [FIRST_SEED]
  *
- * Run by run.py inside a share of 1000 MiB with the testing library. The seed of a failing schedule is printed; give
- * it as FIRST_SEED, with one schedule, to see it again. The first schedules take every point in turn.
+ * Run by run.py inside a share of 1000 MiB with the testing library; on a card that is smaller than the share, which
+ * may oversubscribe then, part of what they get is host memory. The seed of a failing schedule is printed; give it as
+ * FIRST_SEED, with one schedule, to see it again. The first schedules take every point in turn.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -38,6 +39,7 @@ static const char *const refusals[] = {
     "cuMemAlloc_v2", "cuMemAllocManaged", "cuMemAllocPitch_v2", "cuMemAllocAsync",         "cuMemCreate",
     "cuMemMap",      "cuArrayCreate_v2",  "cuMemFree_v2",       "cuMemAllocFromPoolAsync", "cuMemFreeAsync",
     "cuMemUnmap",    "cuMemRelease",      "cuArrayDestroy",     "cuLaunchKernel",          "cuModuleUnload",
+    "cuMemAdvise",   "cuEventRecord",
 };
 
 /* How a worker comes to be: each a way in which a program loses or keeps what its parent had. */
