@@ -142,8 +142,8 @@ static void ask(void) {
   CHECK(share_free() <= total);
 }
 
-/* Code comes and goes, now and then lazily. What it takes the library never refuses, and it is gone with it; a card that
- * is smaller than the share may have no room for it. */
+/* Code comes and goes, now and then lazily. What it takes the library never refuses, and it is gone with it; a card
+ * that is smaller than the share may have no room for it. */
 static void load_and_unload(unsigned int *seed) {
   CUmodule module;
   CUfunction function;
