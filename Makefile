@@ -11,7 +11,7 @@ TORCH  := build/torch
 JOBS   ?= 2
 FUZZ_S ?= 20
 # Emulation keeps no time, starts no other program, traces none, knows no bare clone, and has no room for a card's address range.
-NOT_EMULATED := pacing|shares|schedules|torture|invisible|neighbours|hostile|stripped|vfork_exec|clone|oversubscribed|regions|test_state|adds_only_its_loading|kernel_limit
+NOT_EMULATED := pacing|shares|schedules|torture|invisible|neighbours|hostile|stripped|vfork_exec|clone|oversubscribed|regions|test_state|unreachable|adds_only_its_loading|kernel_limit
 SCHEDULES ?= 100000
 SEED ?= 1
 # A schedule mostly waits: for processes that are stopped, and for its share of the device.

@@ -201,11 +201,43 @@ static uint32_t announced(const struct hami_region *region) {
   return count < HAMI_REGION_MAX_SEGMENTS ? count : HAMI_REGION_MAX_SEGMENTS;
 }
 
+static void add_segment(struct hami_region *region, uint32_t index, char *segment) {
+  region->segments[index] = segment;
+  __atomic_store_n(&region->segment_count, index + 1, __ATOMIC_RELEASE);
+}
+
+/* Whether the file reaches as far as this mapping, without a fault if it does not: the kernel reads a mask from the
+ * address, and refuses the call for its first argument otherwise. */
+static bool readable(const char *address) {
+  return syscall(SYS_rt_sigprocmask, -1, address, NULL, sizeof(uint64_t)) == -1 && errno != EFAULT;
+}
+
+/*
+ * For a program that has no descriptor left, lives in another root by now, or whose file lost its name: the mapping of
+ * the segment before is mapped once more, and longer. False when the address space has no room.
+ */
+static bool map_without_file(struct hami_region *region) {
+  for (uint32_t i = region->segment_count; i < announced(region); i++) {
+    char *both = mremap(region->segments[i - 1], 0, 2 * (size_t)region->segment_bytes, MREMAP_MAYMOVE);
+    if (both == MAP_FAILED) {
+      return false;
+    }
+    char *segment = both + region->segment_bytes;
+    (void)munmap(both, region->segment_bytes);
+    if (!readable(segment) || !readable(segment + region->segment_bytes - sizeof(uint64_t))) {
+      (void)munmap(segment, region->segment_bytes);
+      return true; /* announced, and not there */
+    }
+    add_segment(region, i, segment);
+  }
+  return true;
+}
+
 static bool map_announced(struct hami_region *region) {
   struct stat found;
   int fd = reopen(region, &found);
   if (fd < 0) {
-    return false;
+    return map_without_file(region);
   }
   uint64_t room = (uint64_t)found.st_size <= region->head_bytes
                       ? 0
@@ -216,8 +248,7 @@ static bool map_announced(struct hami_region *region) {
     char *segment = map(fd, region->segment_bytes, (off_t)region->head_bytes + (off_t)i * region->segment_bytes);
     mapped = segment != NULL;
     if (mapped) {
-      region->segments[i] = segment;
-      __atomic_store_n(&region->segment_count, i + 1, __ATOMIC_RELEASE);
+      add_segment(region, i, segment);
     }
   }
   (void)hami_sys_close(fd);

@@ -65,7 +65,8 @@ static inline bool hami_region_ready(const struct hami_region *region) {
   return __atomic_load_n(&region->header, __ATOMIC_ACQUIRE) != NULL;
 }
 
-/* Maps segments added by others. False when the address space has no room: sums over it would be too small. */
+/* Maps segments added by others, whether or not the file can be opened again. False when the address space has no room:
+ * sums over it would be too small. */
 bool hami_region_map_new(struct hami_region *region);
 
 /* Adds a segment, unless another process just did. False after a bounded wait, or when the disk is full. */
