@@ -25,7 +25,7 @@
 struct watch {
   uint64_t looked_ns; /* the thread that moves it looks */
   uint32_t looks;
-  uint32_t contended;
+  uint32_t contenders;
   uint64_t times_ns[HISTORY];
   uint64_t busy_ns[HISTORY];
 };
@@ -103,15 +103,15 @@ static void look(int device, struct watch *watch, uint64_t now_ns) {
   nvmlDevice_t handle;
   nvmlUtilization_t rates;
   size_t own_processes = hami_core_processes(device, rows, 2);
-  bool shared = own_processes > 1;
+  size_t contenders = own_processes;
   uint64_t own = own_percent(watch, now_ns, hami_core_busy_ns(device));
   if (get_rates != NULL && hami_devices_nvml_handle(device, &handle) &&
       hami_devices_nvml_answered(get_rates(handle, &rates))) {
     bool others = others_work(handle, own_processes, rates.gpu, own);
     hami_core_observe_others(device, others);
-    shared = shared || others;
+    contenders += others ? 1 : 0;
   }
-  __atomic_store_n(&watch->contended, shared ? 1 : 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&watch->contenders, contenders < UINT32_MAX ? (uint32_t)contenders : UINT32_MAX, __ATOMIC_RELAXED);
 }
 
 void hami_neighbours_watch(int device) {
@@ -127,8 +127,9 @@ void hami_neighbours_watch(int device) {
   }
 }
 
-bool hami_neighbours_contend(int device) {
-  return is_watched(device) && __atomic_load_n(&watches[device].contended, __ATOMIC_RELAXED) != 0;
+uint32_t hami_neighbours_contenders(int device) {
+  uint32_t seen = is_watched(device) ? __atomic_load_n(&watches[device].contenders, __ATOMIC_RELAXED) : 0;
+  return seen == 0 ? 1 : seen;
 }
 
 void hami_neighbours_after_fork_in_child(void) { memset(watches, 0, sizeof watches); }

@@ -57,10 +57,13 @@ void hami_pace_settle(void) {
   }
 }
 
-/* The best guess about a launch while the one before it, of the same kind, is still out after `age_ns`. */
+/*
+ * The best guess about a launch while the one before it, of the same kind, is still out after `age_ns`: part of that
+ * may have been waits for the others' work, who get their turns too.
+ */
 static uint64_t guess(int device, uint64_t age_ns) {
   uint64_t typical_ns = hami_core_typical_ns(device);
-  uint64_t least_ns = age_ns < MOST_AGE_NS ? age_ns : MOST_AGE_NS;
+  uint64_t least_ns = (age_ns < MOST_AGE_NS ? age_ns : MOST_AGE_NS) / hami_neighbours_contenders(device);
   return typical_ns > least_ns ? typical_ns : least_ns;
 }
 

@@ -41,3 +41,32 @@ CUresult share_launch(CUfunction kernel, CUstream stream) {
 }
 
 bool share_limited(void) { return getenv("HAMI_LIMITS_FILE") != NULL; }
+
+void share_move_to_second(unsigned int percent) {
+  char text[4096];
+  char name[512];
+  char temporary[600];
+  const char *first = getenv("HAMI_LIMITS_FILE");
+  CHECK(first != NULL);
+  (void)snprintf(name, sizeof name, "%s.second", first);
+  (void)snprintf(temporary, sizeof temporary, "%s.%d", name, (int)getpid());
+  FILE *in = fopen(first, "r");
+  FILE *out = fopen(temporary, "w");
+  CHECK(in != NULL && out != NULL);
+  while (fgets(text, sizeof text, in) != NULL) {
+    char *end = strchr(text, '\n');
+    char *core = strstr(text, "core_percent=");
+    if (strncmp(text, "region ", 7) == 0) {
+      *end = '\0';
+      (void)fprintf(out, "%s.second\n", text);
+    } else if (core != NULL) {
+      *core = '\0';
+      (void)fprintf(out, "%score_percent=%u\n", text, percent);
+    } else {
+      (void)fputs(text, out);
+    }
+  }
+  CHECK(fclose(in) == 0 && fclose(out) == 0);
+  CHECK(rename(temporary, name) == 0); /* others of that container may be reading it */
+  CHECK(setenv("HAMI_LIMITS_FILE", name, 1) == 0);
+}

@@ -46,37 +46,14 @@ static pid_t start_in_this_share(void) {
   return child;
 }
 
-/* A second container: another limits file, with another region. */
 static pid_t start_in_share_of(unsigned int percent) {
-  char text[4096];
-  char name[512];
-  const char *first = getenv("HAMI_LIMITS_FILE");
   pid_t child = fork();
   CHECK(child >= 0);
-  if (child != 0) {
-    return child;
+  if (child == 0) {
+    share_move_to_second(percent);
+    work(1);
   }
-  (void)snprintf(name, sizeof name, "%s.second", first);
-  FILE *in = fopen(first, "r");
-  FILE *out = fopen(name, "w");
-  CHECK(in != NULL && out != NULL);
-  while (fgets(text, sizeof text, in) != NULL) {
-    char *end = strchr(text, '\n');
-    char *core = strstr(text, "core_percent=");
-    if (strncmp(text, "region ", 7) == 0) {
-      *end = '\0';
-      (void)fprintf(out, "%s.second\n", text);
-    } else if (core != NULL) {
-      *core = '\0';
-      (void)fprintf(out, "%score_percent=%u\n", text, percent);
-    } else {
-      (void)fputs(text, out);
-    }
-  }
-  CHECK(fclose(in) == 0 && fclose(out) == 0);
-  CHECK(setenv("HAMI_LIMITS_FILE", name, 1) == 0); /* nothing here has read the limits yet */
-  work(1);
-  return 0;
+  return child;
 }
 
 static pid_t start_outside(void) {
