@@ -140,7 +140,7 @@ bool hami_core_paces(int device) {
   return hami_pacing_limits(&pacing, device, now);
 }
 
-uint64_t hami_core_admit(int device, uint64_t estimate_ns, void (*meanwhile)(void)) {
+uint64_t hami_core_admit(int device, uint64_t estimate_ns, void (*meanwhile)(int device)) {
   return hami_core_active() ? hami_pacing_admit(&pacing, device, estimate_ns, meanwhile) : 0;
 }
 

@@ -43,7 +43,7 @@ size_t hami_core_processes(int device, struct hami_ledger_row *rows, size_t size
 
 /* Time. Ask before each launch, limited or not: it is also how a process that allocates nothing shows that it lives. */
 bool hami_core_paces(int device);
-uint64_t hami_core_admit(int device, uint64_t estimate_ns, void (*meanwhile)(void));
+uint64_t hami_core_admit(int device, uint64_t estimate_ns, void (*meanwhile)(int device));
 void hami_core_settle(int device, uint64_t charged_ns, uint64_t measured_ns, uint32_t launches);
 void hami_core_observe_others(int device, bool busy);
 void hami_core_note_management(bool answers); /* whether the vendor's management library can be asked, for hosts */

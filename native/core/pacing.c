@@ -13,6 +13,9 @@
 #define AHEAD_NS (2 * NS_PER_MS)
 /* Share not used in this past is kept; it also makes good what a sleep was too long. */
 #define CREDIT_NS (50 * NS_PER_MS)
+/* A launch that comes late by less than its own cost has lost nothing, up to this: the one before it may have waited
+ * that long for another container's. */
+#define MOST_LATE_NS NS_PER_S
 #define SLEEP_STEP_NS (10 * NS_PER_MS)
 /* Charged for a launch of unknown cost until it is settled. */
 #define FIRST_ESTIMATE_NS NS_PER_MS
@@ -142,11 +145,12 @@ static void follow_share(struct hami_region_device *record, uint32_t percent, ui
 /* Appends work of `cost_ns` to the queue; returns the moment it may start. */
 static uint64_t take_position(struct hami_region_device *record, uint64_t cost_ns, uint64_t now) {
   uint64_t oldest = now > CREDIT_NS ? now - CREDIT_NS : 0;
+  uint64_t late = cost_ns < MOST_LATE_NS ? cost_ns : MOST_LATE_NS;
   uint64_t end = __atomic_load_n(&record->queue_end_ns, __ATOMIC_RELAXED);
   uint64_t start;
   do {
     bool damaged = end > now && end - now > MOST_AHEAD_NS;
-    start = damaged ? now : end > oldest ? end : oldest;
+    start = damaged ? now : end > oldest || now - end < late ? end : oldest;
   } while (!__atomic_compare_exchange_n(&record->queue_end_ns, &end, start + cost_ns, true, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED));
   return start;
@@ -261,7 +265,8 @@ uint64_t hami_pacing_remaining(struct hami_pacing *pacing, struct hami_pacing_la
   return (uint64_t)ahead < SLEEP_STEP_NS ? (uint64_t)ahead : SLEEP_STEP_NS;
 }
 
-uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device, uint64_t estimate_ns, void (*meanwhile)(void)) {
+uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device, uint64_t estimate_ns,
+                           void (*meanwhile)(int device)) {
   struct hami_pacing_launch launch;
   hami_pacing_enqueue(pacing, device, estimate_ns, pacing->effects->now_ns(), &launch);
   uint64_t now = launch.began_ns;
@@ -269,7 +274,7 @@ uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device, uint64_t esti
     HAMI_TEST_POINT("pacing.waiting");
     pacing->effects->sleep_ns(rest);
     if (meanwhile != NULL) {
-      meanwhile();
+      meanwhile(device);
     }
   }
   if (launch.device >= 0 && now - launch.began_ns > WRITE_STEP_NS) {

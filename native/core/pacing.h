@@ -60,7 +60,7 @@ uint64_t hami_pacing_remaining(struct hami_pacing *pacing, struct hami_pacing_la
  * limit is lifted. `meanwhile`, if not NULL, is called after each step, to settle what has finished: others may be
  * waiting for what it tells.
  */
-uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device, uint64_t estimate_ns, void (*meanwhile)(void));
+uint64_t hami_pacing_admit(struct hami_pacing *pacing, int device, uint64_t estimate_ns, void (*meanwhile)(int device));
 
 /*
  * After `launches` launches, together: what they took. `charged_ns` is the sum of hami_pacing_admit's answers. Call it

@@ -62,11 +62,11 @@ static bool contends(int device) {
 /* Device time of one measured launch; of several that may contain waits for others the smallest counts. */
 static uint64_t learn(const struct hami_measured *measured) {
   bool contended = contends(measured->device);
-  hami_estimates_add(measured->key, measured->measured_ns, measured->alone || !contended,
-                     hami_effects_system.coarse_ns());
+  uint64_t took_ns = hami_estimates_add(measured->key, measured->measured_ns, measured->measured_ns,
+                                        measured->alone || !contended, hami_effects_system.coarse_ns());
   __atomic_store_n(&anything_known, 1, __ATOMIC_RELAXED);
   if (!contended) {
-    return measured->measured_ns;
+    return took_ns;
   }
   uint64_t known_ns = hami_estimates_get(measured->key, true);
   uint64_t typical_ns = hami_core_typical_ns(measured->device);
@@ -133,6 +133,12 @@ static void start_timing(struct hami_launch *launch) {
   }
 }
 
+/* While a launch waits: others may be waiting for what has finished. */
+static void meanwhile(int device) {
+  (void)device;
+  settle_finished();
+}
+
 static void begin_limited(struct hami_launch *launch, int device) {
   if (is_recorded(launch)) {
     return;
@@ -144,7 +150,7 @@ static void begin_limited(struct hami_launch *launch, int device) {
   bool nothing_known = hami_core_typical_ns(device) == 0;
   uint64_t expected_ns =
       has_stream(launch) ? expect(device, launch->key) : hami_estimates_get(launch->key, contends(device));
-  launch->charged_ns = hami_core_admit(device, expected_ns, settle_finished);
+  launch->charged_ns = hami_core_admit(device, expected_ns, meanwhile);
   launch->alone = nothing_known && hami_core_typical_ns(device) == 0;
   if (hami_estimates_wanted(launch->key)) {
     start_timing(launch);

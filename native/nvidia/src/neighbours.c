@@ -18,6 +18,10 @@
 /* Percentage points of the device that are not ours before they count as somebody's. */
 #define OTHERS_PERCENT 10
 
+/* Launches count as waiting for others' work for so long after that was seen: it may come at longer intervals than NVML
+ * looks back. */
+#define CONTENDED_NS 10000000000ULL
+
 #define WATCHED_DEVICES 64
 #define SAMPLES 64
 #define SECOND_US 1000000ULL
@@ -25,6 +29,7 @@
 struct watch {
   uint64_t looked_ns; /* the thread that moves it looks */
   uint32_t looks;
+  uint64_t others_ns; /* when others were last seen; 0: never */
   uint32_t contenders;
   uint64_t times_ns[HISTORY];
   uint64_t busy_ns[HISTORY];
@@ -109,8 +114,9 @@ static void look(int device, struct watch *watch, uint64_t now_ns) {
       hami_devices_nvml_answered(get_rates(handle, &rates))) {
     bool others = others_work(handle, own_processes, rates.gpu, own);
     hami_core_observe_others(device, others);
-    contenders += others ? 1 : 0;
+    watch->others_ns = others ? now_ns : watch->others_ns;
   }
+  contenders += watch->others_ns != 0 && now_ns - watch->others_ns < CONTENDED_NS ? 1 : 0;
   __atomic_store_n(&watch->contenders, contenders < UINT32_MAX ? (uint32_t)contenders : UINT32_MAX, __ATOMIC_RELAXED);
 }
 

@@ -40,10 +40,11 @@ static uint64_t believable(const struct hami_probe_result *result) {
  */
 static uint64_t learn(const struct hami_probe_result *result) {
   bool contended = hami_neighbours_contend(result->device);
-  hami_estimates_add(result->key, result->measured_ns, result->alone || !contended, hami_effects_system.coarse_ns());
+  uint64_t likely_ns = hami_estimates_add(result->key, result->least_ns, result->measured_ns,
+                                          result->alone || !contended, hami_effects_system.coarse_ns());
   __atomic_store_n(&anything_known, 1, __ATOMIC_RELAXED);
   if (!contended) {
-    return result->measured_ns;
+    return likely_ns;
   }
   uint64_t known_ns = hami_estimates_get(result->key, true);
   return known_ns != 0 ? known_ns : believable(result);
@@ -90,6 +91,12 @@ static uint64_t estimate(int device, uint64_t key) {
   return expected_ns;
 }
 
+/* While a launch waits. A container that launches rarely would otherwise look at the device when it is not on it. */
+static void meanwhile(int device) {
+  hami_pace_settle();
+  hami_neighbours_watch(device);
+}
+
 static bool any_device_paces(void) {
   for (int device = 0; device < hami_core_device_count(); device++) {
     if (hami_core_paces(device)) {
@@ -127,8 +134,8 @@ static void begin_limited(struct hami_pace *pace, CUcontext context, CUstream st
   uint64_t expected_ns = estimate(pace->device, pace->key);
   uint32_t launches = hami_advance_launches(expected_ns);
   /* The first launch of the container has the device to itself: the core lets the others wait for what it tells. */
-  bool nothing_known = hami_core_typical_ns(pace->device) == 0;
-  uint64_t charged_ns = hami_core_admit(pace->device, expected_ns * launches, hami_pace_settle);
+  bool nothing_known = expected_ns == 0 && hami_core_typical_ns(pace->device) == 0;
+  uint64_t charged_ns = hami_core_admit(pace->device, expected_ns * launches, meanwhile);
   pace->charged_ns = charged_ns / launches;
   hami_advance_renew(pace->device, charged_ns - pace->charged_ns);
   pace->alone = nothing_known && hami_core_typical_ns(pace->device) == 0;

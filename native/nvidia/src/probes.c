@@ -12,6 +12,9 @@
 /* What events can tell apart. */
 #define SHORTEST_KERNEL_NS 500U
 
+/* The shortest of fewer launch calls is no measure: a call that loses the processor takes any time. */
+#define ENOUGH_CALLS 4U
+
 /* Out for longer than this, a probe no longer keeps the others waiting. */
 #define LONG_OUT_NS 5000000ULL
 
@@ -24,9 +27,11 @@ struct hami_probe {
   CUevent end;
   CUstream stream;
   bool per_thread;
-  bool was_idle;       /* the stream had nothing to do when it started */
-  uint64_t started_ns; /* host time, right after the start was marked */
-  uint64_t order;      /* in which they went out */
+  bool was_idle;        /* the stream had nothing to do when it started */
+  uint64_t starting_ns; /* host time before the start was marked */
+  uint64_t started_ns;  /* and right after */
+  uint64_t own_host_ns; /* from starting_ns until the launch call had returned */
+  uint64_t order;       /* in which they went out */
   struct hami_probe_result result;
 };
 
@@ -34,6 +39,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct hami_probe probes[PROBES];
 static uint64_t next_order;
 static uint64_t shortest_host_ns = UINT64_MAX; /* from the mark of a start until the launch call had returned */
+static uint32_t calls;                         /* that this is the shortest of, up to ENOUGH_CALLS */
 static uint32_t out_count;                     /* changed under the lock, read without */
 
 static bool create_events(struct hami_probe *probe, CUcontext context) {
@@ -98,6 +104,7 @@ struct hami_probe *hami_probes_start(CUcontext context, CUstream stream, bool pe
   bool started = probe->context != NULL || create_events(probe, context);
   if (started) {
     probe->was_idle = is_idle(stream, per_thread);
+    probe->starting_ns = hami_effects_system.now_ns();
     started = record(probe->start, stream, per_thread) == CUDA_SUCCESS;
     probe->started_ns = hami_effects_system.now_ns();
   }
@@ -110,7 +117,9 @@ struct hami_probe *hami_probes_start(CUcontext context, CUstream stream, bool pe
 }
 
 void hami_probes_end(struct hami_probe *probe, const struct hami_probe_result *expected) {
-  uint64_t host_ns = hami_effects_system.now_ns() - probe->started_ns;
+  uint64_t now_ns = hami_effects_system.now_ns();
+  uint64_t host_ns = now_ns - probe->started_ns;
+  probe->own_host_ns = now_ns - probe->starting_ns;
   CUresult marked = record(probe->end, probe->stream, probe->per_thread);
   (void)pthread_mutex_lock(&lock);
   probe->result = *expected;
@@ -118,6 +127,7 @@ void hami_probes_end(struct hami_probe *probe, const struct hami_probe_result *e
   probe->result.measured_ns = marked == CUDA_SUCCESS ? UINT64_MAX : 0;
   probe->order = next_order++;
   shortest_host_ns = host_ns < shortest_host_ns ? host_ns : shortest_host_ns;
+  calls += calls < ENOUGH_CALLS ? 1 : 0;
   probe->state = PROBE_OUT;
   __atomic_store_n(&out_count, out_count + 1, __ATOMIC_RELAXED);
   (void)pthread_mutex_unlock(&lock);
@@ -146,17 +156,26 @@ static struct hami_probe *next_locked(void) {
   return NULL;
 }
 
-static uint64_t elapsed_ns(const struct hami_probe *probe) {
+static uint64_t at_least(uint64_t value, uint64_t least) { return value < least ? least : value; }
+
+/*
+ * In an idle stream the start was reached at once, and the time until the launch came is the host's. How much that was
+ * is not known exactly: the kernel may have begun at any moment of the call, or before the host lost the processor in
+ * it. No less than in the shortest call ever seen, no more than in this one.
+ */
+static void measure_locked(const struct hami_probe *probe, struct hami_probe_result *result) {
   __typeof__(&cuEventElapsedTime) elapsed = HAMI_REAL(cuEventElapsedTime);
   float milliseconds = 0.0F;
+  result->measured_ns = 0;
+  result->least_ns = 0;
   if (elapsed == NULL || elapsed(&milliseconds, probe->start, probe->end) != CUDA_SUCCESS || milliseconds < 0.0F) {
-    return 0;
+    return;
   }
   uint64_t between_ns = (uint64_t)((double)milliseconds * 1e6);
-  /* In an idle stream the start was reached at once, and the time until the launch came is the host's. This launch's
-   * own may contain a loss of the processor after the kernel began, so the shortest ever seen is taken off. */
-  uint64_t kernel_ns = probe->was_idle ? hami_sizes_subtract(between_ns, shortest_host_ns) : between_ns;
-  return kernel_ns < SHORTEST_KERNEL_NS ? SHORTEST_KERNEL_NS : kernel_ns;
+  uint64_t least_host_ns = !probe->was_idle || calls < ENOUGH_CALLS ? 0 : shortest_host_ns;
+  uint64_t most_host_ns = probe->was_idle ? probe->own_host_ns : 0;
+  result->measured_ns = at_least(hami_sizes_subtract(between_ns, least_host_ns), SHORTEST_KERNEL_NS);
+  result->least_ns = at_least(hami_sizes_subtract(between_ns, most_host_ns), SHORTEST_KERNEL_NS);
 }
 
 /* Takes the result of a probe that is out, if it has one. */
@@ -167,8 +186,12 @@ static bool finish_locked(struct hami_probe *probe, struct hami_probe_result *re
   if (answer == CUDA_ERROR_NOT_READY) {
     return false;
   }
-  probe->result.measured_ns = answer == CUDA_SUCCESS ? elapsed_ns(probe) : 0;
   *result = probe->result;
+  if (answer == CUDA_SUCCESS) {
+    measure_locked(probe, result);
+  } else {
+    result->measured_ns = 0;
+  }
   probe->state = PROBE_FREE;
   __atomic_store_n(&out_count, out_count - 1, __ATOMIC_RELAXED);
   return true;

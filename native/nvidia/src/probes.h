@@ -18,7 +18,8 @@ struct hami_probe_result {
   int device;
   uint64_t key;
   uint64_t charged_ns;
-  uint64_t measured_ns; /* 0: the driver could not say */
+  uint64_t measured_ns; /* what it took at most; 0: the driver could not say */
+  uint64_t least_ns;    /* and at least: the host may have come late between the marks */
   unsigned int weight;  /* launches it stands for */
   bool alone;           /* nothing else of the container was on the device */
 };

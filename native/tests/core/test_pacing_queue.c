@@ -30,6 +30,29 @@ static void an_idle_container_saves_up_little(void) {
   CHECK(worker->busy_ns <= 20 * MS);
 }
 
+/* Two kernels, and then one that another container kept waiting for `late_ns`. Returns how long the next one waits. */
+static uint64_t wait_after_coming_late(uint64_t late_ns) {
+  begin(share(50));
+  struct hami_pacing *pacing = &add_worker(1 * MS, 1, true)->process->pacing;
+  for (int i = 0; i < 2; i++) {
+    CHECK_EQUAL(200 * MS, hami_pacing_admit(pacing, 0, 200 * MS, NULL));
+  }
+  world_now_ns += 400 * MS + late_ns;
+  CHECK_EQUAL(200 * MS, hami_pacing_admit(pacing, 0, 200 * MS, NULL));
+  uint64_t before = world_now_ns;
+  CHECK_EQUAL(200 * MS, hami_pacing_admit(pacing, 0, 200 * MS, NULL));
+  return world_now_ns - before;
+}
+
+static void a_launch_that_others_kept_waiting_loses_nothing(void) {
+  uint64_t in_time = wait_after_coming_late(0);
+  uint64_t late = wait_after_coming_late(300 * MS);
+  printf("waits %" PRIu64 " and %" PRIu64 " ns\n", in_time, late);
+  CHECK(in_time >= 390 * MS && in_time <= 410 * MS);
+  CHECK(late >= 90 * MS && late <= 110 * MS);
+  CHECK(wait_after_coming_late(2 * S) >= 340 * MS); /* that was no waiting, and little of it is kept */
+}
+
 static void launches_of_a_dead_process_hold_up_the_others_for_their_share_only(void) {
   begin(share(50));
   struct worker *dying = add_worker(10 * MS, 1, true);
@@ -114,6 +137,7 @@ int main(void) {
   RUN(a_raised_share_shortens_waits_that_have_begun);
   RUN(a_lifted_limit_ends_waits_at_once);
   RUN(an_idle_container_saves_up_little);
+  RUN(a_launch_that_others_kept_waiting_loses_nothing);
   RUN(launches_of_a_dead_process_hold_up_the_others_for_their_share_only);
   RUN(a_damaged_queue_delays_nobody_for_long);
   RUN(a_damaged_average_holds_nobody_up);
