@@ -42,8 +42,11 @@ void hami_advance_renew(int device, uint64_t ns) {
   if (advance.launches != 0) {
     hami_core_settle(advance.device, advance.used_ns, advance.used_ns, advance.launches);
   }
-  /* What is left on the same device is not lost. */
-  uint64_t left_ns = advance.device == device ? advance.left_ns : 0;
+  uint64_t left_ns = advance.left_ns;
+  if (advance.device != device && left_ns != 0) {
+    hami_core_settle(advance.device, left_ns, 0, 0); /* a thread that works on several devices in turn */
+    left_ns = 0;
+  }
   advance = (struct advance){.device = device, .left_ns = left_ns + ns};
 }
 

@@ -20,7 +20,8 @@ bool hami_advance_take(int device, uint64_t expected_ns);
 /* What became of a launch whose time was taken: counted as used, or returned. */
 void hami_advance_end(uint64_t taken_ns, bool launched);
 
-/* Settles what was used so far, and keeps `ns` on `device` for later launches. */
+/* Settles what was used so far, and keeps `ns` on `device` for later launches. What is left on another device is given
+ * back. */
 void hami_advance_renew(int device, uint64_t ns);
 
 void hami_advance_after_fork_in_child(void);

@@ -131,20 +131,55 @@ CUresult cuLaunchGridAsync(CUfunction f, int grid_width, int grid_height, CUstre
          grid_height, hStream);
 }
 
-/* One kernel on several devices at once: paced and measured where the caller is, for the part that runs there. */
+/* One kernel on several devices at once, in streams of its own on each: every device's share pays for its part. */
+
+#define MOST_DEVICES 64U /* that CUDA knows in a process */
+
+/* Makes the context of the part's stream the current one: it is that one's device that works. */
+static bool enter_part(const CUDA_LAUNCH_PARAMS *part) {
+  __typeof__(&cuStreamGetCtx) get_context = HAMI_REAL(cuStreamGetCtx);
+  __typeof__(&cuCtxPushCurrent_v2) push = HAMI_REAL(cuCtxPushCurrent_v2);
+  CUcontext context = NULL;
+  return get_context != NULL && push != NULL && HAMI_REAL(cuCtxPopCurrent_v2) != NULL && part->hStream != NULL &&
+         get_context(part->hStream, &context) == CUDA_SUCCESS && push(context) == CUDA_SUCCESS;
+}
+
+static void leave_part(bool entered) {
+  CUcontext context = NULL;
+  if (entered) {
+    (void)HAMI_REAL(cuCtxPopCurrent_v2)(&context);
+  }
+}
+
+static void admit_part(struct hami_pace *pace, const CUDA_LAUNCH_PARAMS *part) {
+  bool entered = enter_part(part);
+  hami_pace_admit(pace,
+                  key_of(part->function, part->gridDimX, part->gridDimY, part->gridDimZ,
+                         part->blockDimX * part->blockDimY * part->blockDimZ),
+                  part->hStream, false);
+  leave_part(entered);
+}
+
+static void mark_part(struct hami_pace *pace, const CUDA_LAUNCH_PARAMS *part) {
+  bool entered = enter_part(part);
+  hami_pace_mark(pace, part->hStream, false);
+  leave_part(entered);
+}
+
 CUresult cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS *launchParamsList, unsigned int numDevices,
                                               unsigned int flags) {
   HAMI_CUDA_ENTER(cuLaunchCooperativeKernelMultiDevice, launchParamsList, numDevices, flags);
-  if (launchParamsList == NULL || numDevices == 0) {
-    HAMI_LEAVE(real(launchParamsList, numDevices, flags));
+  struct hami_pace paces[MOST_DEVICES];
+  unsigned int parts = launchParamsList == NULL || numDevices > MOST_DEVICES ? 0 : numDevices;
+  for (unsigned int i = 0; i < parts; i++) {
+    admit_part(&paces[i], &launchParamsList[i]);
   }
-  const CUDA_LAUNCH_PARAMS *first = &launchParamsList[0];
-  struct hami_pace pace;
-  hami_pace_begin(&pace,
-                  key_of(first->function, first->gridDimX, first->gridDimY, first->gridDimZ,
-                         first->blockDimX * first->blockDimY * first->blockDimZ),
-                  first->hStream, false);
+  for (unsigned int i = 0; i < parts; i++) { /* not before all have waited */
+    mark_part(&paces[i], &launchParamsList[i]);
+  }
   CUresult result = real(launchParamsList, numDevices, flags);
-  hami_pace_end(&pace, result);
+  for (unsigned int i = 0; i < parts; i++) {
+    hami_pace_end(&paces[i], result);
+  }
   HAMI_LEAVE(result);
 }

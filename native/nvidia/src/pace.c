@@ -106,7 +106,7 @@ static bool any_device_paces(void) {
   return false;
 }
 
-static void begin_unlimited(struct hami_pace *pace, CUcontext context, CUstream stream, bool per_thread) {
+static void begin_unlimited(struct hami_pace *pace, CUstream stream, bool per_thread) {
   uint64_t now_ns = hami_effects_system.coarse_ns();
   hami_pace_unmeasured++;
   if (now_ns - activity_ns < ACTIVITY_INTERVAL_NS || hami_capture_active(stream, per_thread)) {
@@ -118,16 +118,17 @@ static void begin_unlimited(struct hami_pace *pace, CUcontext context, CUstream 
   }
   hami_pace_settle();
   pace->weight = hami_pace_unmeasured;
-  pace->probe = hami_probes_start(context, stream, per_thread);
+  pace->measure = true;
   hami_pace_unmeasured = 0;
   activity_ns = now_ns;
 }
 
-static void begin_limited(struct hami_pace *pace, CUcontext context, CUstream stream, bool per_thread) {
+static void begin_limited(struct hami_pace *pace, CUstream stream, bool per_thread) {
   if (hami_capture_active(stream, per_thread)) {
     pace->device = HAMI_NO_DEVICE;
     return;
   }
+  hami_pace_calm_ns = 0;
   hami_pace_settle();
   hami_neighbours_watch(pace->device);
   pace->limited = true;
@@ -139,9 +140,6 @@ static void begin_limited(struct hami_pace *pace, CUcontext context, CUstream st
   pace->charged_ns = charged_ns / launches;
   hami_advance_renew(pace->device, charged_ns - pace->charged_ns);
   pace->alone = nothing_known && hami_core_typical_ns(pace->device) == 0;
-  if (pace->measure) {
-    pace->probe = hami_probes_start(context, stream, per_thread);
-  }
 }
 
 /* A launch that is not measured, out of what its thread was given in advance. */
@@ -158,20 +156,27 @@ static bool begin_advanced(struct hami_pace *pace, CUstream stream, bool per_thr
   return true;
 }
 
-void hami_pace_begin(struct hami_pace *pace, uint64_t key, CUstream stream, bool per_thread) {
+void hami_pace_admit(struct hami_pace *pace, uint64_t key, CUstream stream, bool per_thread) {
   CUcontext context = NULL;
   *pace = (struct hami_pace){.device = hami_devices_current(&context), .weight = 1, .key = key};
   if (pace->device == HAMI_NO_DEVICE) {
     return;
   }
+  pace->context = context;
   pace->measure = hami_estimates_wanted(key);
   if (begin_advanced(pace, stream, per_thread)) {
     return;
   }
   if (hami_core_paces(pace->device)) {
-    begin_limited(pace, context, stream, per_thread);
+    begin_limited(pace, stream, per_thread);
   } else {
-    begin_unlimited(pace, context, stream, per_thread);
+    begin_unlimited(pace, stream, per_thread);
+  }
+}
+
+void hami_pace_mark(struct hami_pace *pace, CUstream stream, bool per_thread) {
+  if (pace->device != HAMI_NO_DEVICE && pace->measure) {
+    pace->probe = hami_probes_start(pace->context, stream, per_thread);
   }
 }
 

@@ -21,28 +21,39 @@ struct hami_pace {
   bool measure;        /* this one is to tell how long its kind takes */
   bool alone;          /* it was its turn, and earlier work of the container is over */
   unsigned int weight; /* launches the measurement stands for */
+  CUcontext context;
   uint64_t key;
   uint64_t charged_ns;
   uint64_t taken_ns;        /* from what the thread was given in advance, see advance.h; 0: nothing */
   struct hami_probe *probe; /* NULL: not measured */
 };
 
-/* The clock tick in which this thread found that no device is limited and nothing is to be measured. */
+/* The clock tick in which this thread found that no device is limited and nothing is to be measured; 0: it did not. */
 extern __thread uint64_t hami_pace_calm_ns __attribute__((tls_model("initial-exec")));
 extern __thread unsigned int hami_pace_unmeasured __attribute__((tls_model("initial-exec")));
 
 /* True where a launch has nothing to wait for: no more than a look at a cheap clock, for most launches of most
  * programs. The launch is counted. */
 static inline bool hami_pace_calm(void) {
-  if (hami_effects_system.coarse_ns() != hami_pace_calm_ns) {
+  if (hami_pace_calm_ns == 0 || hami_effects_system.coarse_ns() != hami_pace_calm_ns) {
     return false;
   }
   hami_pace_unmeasured++;
   return true;
 }
 
-/* Before the launch. `key` tells launches of different length apart, see estimates.h. */
-void hami_pace_begin(struct hami_pace *pace, uint64_t key, CUstream stream, bool per_thread);
+/* Before the launch: waits. `key` tells launches of different length apart, see estimates.h. */
+void hami_pace_admit(struct hami_pace *pace, uint64_t key, CUstream stream, bool per_thread);
+
+/* Right before it, in the same context. */
+void hami_pace_mark(struct hami_pace *pace, CUstream stream, bool per_thread);
+
+static inline void hami_pace_begin(struct hami_pace *pace, uint64_t key, CUstream stream, bool per_thread) {
+  hami_pace_admit(pace, key, stream, per_thread);
+  if (pace->measure) {
+    hami_pace_mark(pace, stream, per_thread);
+  }
+}
 
 /* After it, with the driver's answer. */
 void hami_pace_end(struct hami_pace *pace, CUresult result);

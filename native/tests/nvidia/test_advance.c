@@ -58,6 +58,21 @@ static void what_is_given_holds_for_its_device(void) {
   CHECK(hami_advance_take(1, 5));
 }
 
+static void what_is_left_on_another_device_is_given_back(void) {
+  begin();
+  hami_advance_renew(1, 100);
+  CHECK(hami_advance_take(1, 30));
+  hami_advance_end(30, true);
+  hami_advance_renew(2, 50);
+  CHECK_EQUAL(2, settlements);
+  CHECK_EQUAL(1, settled.device);
+  CHECK_EQUAL(70, settled.charged_ns);
+  CHECK_EQUAL(0, settled.measured_ns);
+  CHECK_EQUAL(0, settled.launches);
+  CHECK(!hami_advance_take(2, 60));
+  CHECK(hami_advance_take(2, 50));
+}
+
 static void a_refused_launch_gives_its_time_back(void) {
   begin();
   hami_advance_renew(0, 10);
@@ -90,6 +105,7 @@ int main(void) {
   RUN(only_short_launches_queue_together);
   RUN(no_more_is_taken_than_was_given);
   RUN(what_is_given_holds_for_its_device);
+  RUN(what_is_left_on_another_device_is_given_back);
   RUN(a_refused_launch_gives_its_time_back);
   RUN(what_was_used_is_settled_with_the_next_turn);
   return 0;
