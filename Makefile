@@ -16,6 +16,7 @@ SCHEDULES ?= 100000
 SEED ?= 1
 # A schedule mostly waits: for processes that are stopped, and for its share of the device.
 SHARDS ?= 16
+NIGHTLY = $(VENV)/python native/tests/nightly.py --schedules $(SCHEDULES) --seed $(SEED) --jobs $(SHARDS)
 
 .PHONY: help sync demo test site test-python test-native test-sanitizers test-arm64 test-clients test-torch record-traces nightly fuzz cluster-test node-test scale-test check format bench proto docs generate clean
 
@@ -90,12 +91,16 @@ record-traces: $(NATIVE)/build.ninja $(TORCH)/libcudart.so.13 ## Record the trac
 
 nightly: $(NATIVE)/build.ninja ## Random schedules over the isolation libraries: SCHEDULES of each kind, from seed SEED on
 	$(VENV)/cmake --build $(NATIVE) -j $(JOBS)
-	$(VENV)/python native/tests/nightly.py --name core --schedules $(SCHEDULES) --seed $(SEED) --jobs $(SHARDS) \
-	  -- $(NATIVE)/tests/core/core_torture
-	PYTHONPATH=native/tests/interpose $(VENV)/python native/tests/nightly.py --name nvidia --schedules $(SCHEDULES) \
-	  --seed $(SEED) --jobs $(SHARDS) -- $(VENV)/python native/tests/nvidia/run.py \
+	$(NIGHTLY) --name core -- $(NATIVE)/tests/core/core_torture
+	PYTHONPATH=native/tests/interpose $(NIGHTLY) --name nvidia -- $(VENV)/python native/tests/nvidia/run.py \
 	  --library $(NATIVE)/lib/testing/libhami_nvidia.so --fakes $(NATIVE)/lib/fake --machine src/hami_nvidia/machines/a40x2.json \
 	  --memory-mib 1000 --core-percent 90 --policy force -- $(CURDIR)/$(NATIVE)/tests/nvidia/nvidia_schedules
+	@for vendor in ascend mlu dcu mthreads iluvatar; do \
+	  machine=$$(ls src/hami_$$vendor/machines/*.json | head -1) && \
+	  $(NIGHTLY) --name $$vendor -- $(VENV)/python native/tests/interpose/run.py \
+	    --library $(NATIVE)/lib/testing/libhami_$$vendor.so --fakes $(NATIVE)/lib/fake/$$vendor --machine $$machine \
+	    --memory-mib 1000 -- $(CURDIR)/$(NATIVE)/tests/$$vendor/$${vendor}_test_paths || exit 1; \
+	done
 
 fuzz: sync ## Search for limits files and regions that do harm, FUZZ_S seconds each (needs clang)
 	@command -v clang >/dev/null || { echo "clang is missing; run: apt-get install clang libclang-rt-14-dev (the number: clang's own)" >&2; exit 1; }

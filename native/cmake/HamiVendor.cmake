@@ -65,14 +65,32 @@ function(hami_add_vendor_fake vendor target)
   install(TARGETS ${target} LIBRARY DESTINATION "${HAMI_FAKE_LIBDIR}/${vendor}")
 endfunction()
 
-# hami_add_vendor_test(VENDOR NAME PROGRAM target [ARGS ...] [RUN options of tests/interpose/run.py ...])
+# hami_add_vendor_test(VENDOR NAME [TESTING] PROGRAM target [ARGS ...] [RUN options of tests/interpose/run.py ...]).
+# TESTING: with the library that has the stopping points.
 function(hami_add_vendor_test vendor name)
-  cmake_parse_arguments(arg "" "PROGRAM" "ARGS;RUN" ${ARGN})
+  cmake_parse_arguments(arg "TESTING" "PROGRAM" "ARGS;RUN" ${ARGN})
+  set(library hami_${vendor})
+  if(arg_TESTING)
+    set(library hami_${vendor}_testing)
+    add_dependencies(${arg_PROGRAM} ${library})
+  endif()
   add_test(NAME ${vendor}.${name}
     COMMAND ${Python3_EXECUTABLE} "${HAMI_NATIVE_ROOT}/tests/interpose/run.py" --emulator "${HAMI_EMULATOR}"
-            --library "$<TARGET_FILE:hami_${vendor}>" --fakes "${HAMI_FAKE_OUTPUT_DIRECTORY}/${vendor}" ${arg_RUN}
+            --library "$<TARGET_FILE:${library}>" --fakes "${HAMI_FAKE_OUTPUT_DIRECTORY}/${vendor}" ${arg_RUN}
             -- "$<TARGET_FILE:${arg_PROGRAM}>" ${arg_ARGS})
   set_tests_properties(${vendor}.${name} PROPERTIES TIMEOUT 120)
+endfunction()
+
+# hami_add_vendor_schedules(VENDOR PROGRAM target MACHINE file): random schedules, see tests/interpose/schedules.h.
+function(hami_add_vendor_schedules vendor)
+  cmake_parse_arguments(arg "" "PROGRAM;MACHINE" "" ${ARGN})
+  set(schedules 200)
+  if(HAMI_SANITIZE)
+    set(schedules 70)
+  endif()
+  hami_add_vendor_test(${vendor} schedules TESTING PROGRAM ${arg_PROGRAM} ARGS ${schedules} 1
+                       RUN --memory-mib 1000 --machine "${arg_MACHINE}")
+  set_tests_properties(${vendor}.schedules PROPERTIES TIMEOUT 600)
 endfunction()
 
 # hami_add_lookup_test(VENDOR NAME file wrapped other version): see tests/interpose/test_lookup.c.

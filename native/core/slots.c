@@ -68,6 +68,7 @@ static void raise_used(const struct hami_region *region, uint32_t slot) {
  */
 static bool clear_cell(uint64_t *cell, const uint64_t *owner, uint64_t claiming) {
   uint64_t left = __atomic_load_n(cell, __ATOMIC_ACQUIRE);
+  HAMI_TEST_POINT("slots.clearing");
   return __atomic_load_n(owner, __ATOMIC_ACQUIRE) == claiming &&
          __atomic_compare_exchange_n(cell, &left, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }

@@ -36,3 +36,14 @@ def test_every_test_that_is_named_exists_and_is_run() -> None:
             if uses < (2 if path.suffix == ".c" and name != "main" and not name.startswith("LLVM") else 1):
                 missing.append(f"{number}: {path.relative_to(ROOT)}::{name}")
     assert missing == []
+
+
+def test_every_stopping_point_of_the_libraries_is_one_that_the_schedules_know() -> None:
+    native = ROOT / "native"
+    sources = [
+        path for folder in native.iterdir() if folder.name not in ("tests", "fake") for path in folder.rglob("*.c")
+    ]
+    placed = [name for path in sources for name in re.findall(r'HAMI_TEST_POINT\("([^"]+)"\)', path.read_text("utf-8"))]
+    known = re.search(r"points\[\] = \{(.*?)\}", (native / "tests/core/points.h").read_text("utf-8"), re.DOTALL)
+    assert known is not None
+    assert sorted(placed) == sorted(re.findall(r'"([^"]+)"', known[1]))

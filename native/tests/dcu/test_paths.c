@@ -50,7 +50,7 @@ static int get_mapped(uint64_t bytes, struct held *held) {
   hipMemGenericAllocationHandle_t handle = NULL;
   hipError_t result = hipMemCreate(&handle, bytes, &on_device, 0);
   if (result == hipSuccess) {
-    held->pointer = (void *)0x10000;
+    *held = (struct held){.pointer = (void *)(uintptr_t)paths_fresh_address(), .bytes = bytes};
     CHECK_EQUAL(hipSuccess, hipMemMap(held->pointer, bytes, 0, handle, 0));
     CHECK_EQUAL(hipSuccess, hipMemRelease(handle));
     CHECK_EQUAL(hipSuccess, hipMemRetainAllocationHandle(&handle, held->pointer));
@@ -58,7 +58,7 @@ static int get_mapped(uint64_t bytes, struct held *held) {
   }
   return result;
 }
-static int put_mapped(struct held *held) { return hipMemUnmap(held->pointer, 100 * MIB); }
+static int put_mapped(struct held *held) { return hipMemUnmap(held->pointer, held->bytes); }
 
 static const struct path paths[] = {
     {"hipMalloc", get_plain, put_plain},
@@ -125,12 +125,15 @@ static void errors_are_the_drivers(void) {
   CHECK(function == NULL);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   const struct vendor_under_test vendor = {.paths = paths,
                                            .count = sizeof paths / sizeof paths[0],
                                            .out_of_memory = hipErrorOutOfMemory,
                                            .refused = 999,
                                            .info = info};
+  if (argc > 1) {
+    return schedules_of_paths(&vendor, argc, argv);
+  }
   paths_check(&vendor);
   races_check(&vendor);
   RUN(host_memory_is_not_the_shares);

@@ -57,12 +57,15 @@ static void what_the_driver_lacks_stays_missing(void) {
   CHECK(dlsym(library, "cuGetProcAddress_v2") == NULL);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   const struct vendor_under_test vendor = {.paths = paths,
                                            .count = sizeof paths / sizeof paths[0],
                                            .out_of_memory = CUDA_ERROR_OUT_OF_MEMORY,
                                            .refused = CUDA_ERROR_UNKNOWN,
                                            .info = info};
+  if (argc > 1) {
+    return schedules_of_paths(&vendor, argc, argv);
+  }
   paths_check(&vendor);
   races_check(&vendor);
   RUN(processes_are_the_containers_own);

@@ -2,6 +2,11 @@
 
 #include "fake/card/card.h"
 
+uint64_t paths_fresh_address(void) {
+  static uint64_t last;
+  return __atomic_add_fetch(&last, 1ULL << 33, __ATOMIC_RELAXED); /* more than any card's memory apart */
+}
+
 static uint64_t used(const struct vendor_under_test *vendor) {
   uint64_t free_bytes = 0;
   uint64_t total_bytes = 0;

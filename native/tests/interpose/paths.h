@@ -17,6 +17,7 @@
 struct held {
   void *pointer;
   uint64_t number;
+  uint64_t bytes;
 };
 
 /* One way; both answer with the vendor's code. `get` leaves in `held` what `put` needs. */
@@ -34,9 +35,15 @@ struct vendor_under_test {
   void (*info)(uint64_t *free, uint64_t *total); /* as the vendor's API shows the device */
 };
 
+/* Where nothing was mapped yet. Thread-safe. */
+uint64_t paths_fresh_address(void);
+
 void paths_check(const struct vendor_under_test *vendor);
 
 /* The same by many threads at once, across fork, and after a process that held memory was killed. */
 void races_check(const struct vendor_under_test *vendor);
+
+/* The same in random schedules (schedules.h), with the program's arguments; returns its exit status. */
+int schedules_of_paths(const struct vendor_under_test *vendor, int count, char **arguments);
 
 #endif

@@ -32,13 +32,13 @@ static int get_mapped(uint64_t bytes, struct held *held) {
   CNmemGenericAllocationHandle handle = 0;
   CNresult result = cnMemCreate(&handle, bytes, NULL, 0);
   if (result == CN_SUCCESS) {
-    held->number = 0x10000;
+    *held = (struct held){.number = paths_fresh_address(), .bytes = bytes};
     CHECK_EQUAL(CN_SUCCESS, cnMemMap(held->number, bytes, 0, handle, 0));
     CHECK_EQUAL(CN_SUCCESS, cnMemRelease(handle));
   }
   return result;
 }
-static int put_mapped(struct held *held) { return cnMemUnmap(held->number, 100 * MIB); }
+static int put_mapped(struct held *held) { return cnMemUnmap(held->number, held->bytes); }
 
 static const struct path paths[] = {
     {"cnMalloc", get_plain, put_plain},
@@ -72,12 +72,15 @@ static void errors_are_the_drivers(void) {
   CHECK_EQUAL(100003, cnInvokeKernel(NULL, 1, 1, 1, 4, 0, NULL, NULL, NULL));
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   const struct vendor_under_test vendor = {.paths = paths,
                                            .count = sizeof paths / sizeof paths[0],
                                            .out_of_memory = CN_MEMORY_ERROR_OUT_OF_MEMORY,
                                            .refused = 100101,
                                            .info = info};
+  if (argc > 1) {
+    return schedules_of_paths(&vendor, argc, argv);
+  }
   paths_check(&vendor);
   races_check(&vendor);
   RUN(errors_are_the_drivers);

@@ -38,7 +38,7 @@ static int get_mapped(uint64_t bytes, struct held *held) {
   MUmemGenericAllocationHandle handle = 0;
   MUresult result = muMemCreate(&handle, bytes, &on_device, 0);
   if (result == MUSA_SUCCESS) {
-    held->number = 0x10000;
+    *held = (struct held){.number = paths_fresh_address(), .bytes = bytes};
     CHECK_EQUAL(MUSA_SUCCESS, muMemMap(held->number, bytes, 0, handle, 0));
     CHECK_EQUAL(MUSA_SUCCESS, muMemRelease(handle));
     CHECK_EQUAL(MUSA_SUCCESS, muMemRetainAllocationHandle(&handle, (void *)(uintptr_t)held->number));
@@ -46,7 +46,7 @@ static int get_mapped(uint64_t bytes, struct held *held) {
   }
   return result;
 }
-static int put_mapped(struct held *held) { return muMemUnmap(held->number, 100 * MIB); }
+static int put_mapped(struct held *held) { return muMemUnmap(held->number, held->bytes); }
 
 static const struct path paths[] = {
     {"muMemAlloc", get_plain, put_plain},        {"muMemAllocManaged", get_managed, put_plain},
@@ -72,12 +72,15 @@ static void errors_are_the_drivers(void) {
   CHECK_EQUAL(1, muMemCreate(&(MUmemGenericAllocationHandle){0}, MIB, NULL, 0));
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   const struct vendor_under_test vendor = {.paths = paths,
                                            .count = sizeof paths / sizeof paths[0],
                                            .out_of_memory = MUSA_ERROR_OUT_OF_MEMORY,
                                            .refused = 999,
                                            .info = info};
+  if (argc > 1) {
+    return schedules_of_paths(&vendor, argc, argv);
+  }
   paths_check(&vendor);
   races_check(&vendor);
   RUN(errors_are_the_drivers);
