@@ -2,7 +2,9 @@
 
 #include "capture.h"
 #include "core/core.h"
+#include "core/effects.h"
 #include "core/log.h"
+#include "host_room.h"
 #include "real.h"
 #include "sizes.h"
 
@@ -14,6 +16,15 @@ static int attribute(CUdevice_attribute which, CUdevice ordinal, int otherwise) 
 
 bool hami_spill_wanted(CUresult result, int device) {
   return result == CUDA_ERROR_OUT_OF_MEMORY && device != HAMI_NO_DEVICE && hami_core_oversubscribes();
+}
+
+static bool has_host_room(const struct hami_charge *charge, size_t bytes) {
+  if (hami_host_room(&hami_effects_system, bytes, hami_books_spilled_bytes(charge->device))) {
+    return true;
+  }
+  HAMI_LOG(HAMI_LOG_WARN, "device %d is full, and the container has no host memory left for %zu bytes", charge->device,
+           bytes);
+  return false;
 }
 
 static CUresult spilled(struct hami_charge *charge) {
@@ -51,7 +62,7 @@ CUresult hami_spill_allocate(CUdeviceptr *dptr, size_t bytes, struct hami_charge
   CUdevice ordinal;
   /* Without concurrent access managed memory must fit on the card like any other, so it is no way out. */
   if (get_device == NULL || get_device(&ordinal) != CUDA_SUCCESS ||
-      attribute(CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, ordinal, 0) == 0) {
+      attribute(CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, ordinal, 0) == 0 || !has_host_room(charge, bytes)) {
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
   CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
@@ -91,7 +102,8 @@ CUresult hami_spill_create(CUmemGenericAllocationHandle *handle, size_t bytes, c
       (unsigned int)prop->requestedHandleTypes & ~(unsigned)CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
   if (create == NULL || prop->type != CU_MEM_ALLOCATION_TYPE_PINNED || other_handles != 0 ||
       prop->allocFlags.usage != 0 ||
-      attribute(CU_DEVICE_ATTRIBUTE_HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, ordinal, 0) == 0) {
+      attribute(CU_DEVICE_ATTRIBUTE_HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, ordinal, 0) == 0 ||
+      !has_host_room(charge, bytes)) {
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
   int node = attribute(CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID, ordinal, 0);

@@ -26,6 +26,13 @@ mount --bind {limits} /run/hami/limits
 mount -o remount,ro,bind /run/hami/limits
 LD_PRELOAD={preload} exec "$@"
 """
+# The same for a container whose host memory is limited.
+MOUNT_CONTAINER_LIMIT = """
+mount -t tmpfs hami-test /sys/fs/cgroup
+echo $(({mib} << 20)) > /sys/fs/cgroup/memory.max
+echo 0 > /sys/fs/cgroup/memory.current
+LD_PRELOAD={preload} exec "$@"
+"""
 # The same for a machine whose kernel limits device memory, which few have.
 MOUNT_KERNEL_LIMIT = """
 group=$(sed -n 's/^0:://p' /proc/self/cgroup)
@@ -59,6 +66,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--core-percent", type=int, default=0, help="core limit of every device; 0: none")
     parser.add_argument("--policy", default="default", help="core policy")
     parser.add_argument("--oversubscribe", action="store_true")
+    parser.add_argument("--container-mib", type=int, help="host memory that the program's control group may have")
     parser.add_argument("--no-limits", action="store_true", help="preload the library and set no limits")
     parser.add_argument("--no-preload", action="store_true", help="leave the library out as well")
     parser.add_argument("--emulator", default="", help="command line that runs programs of the library's processor")
@@ -137,6 +145,9 @@ def main(argv: list[str]) -> int:
         if arguments.fixed_limits:
             # The library is for the program alone, not for the commands that prepare its place.
             script = MOUNT_LIMITS.format(limits=shlex.quote(f"{folder}/limits"), preload=variables.pop("LD_PRELOAD"))
+            command = in_own_mounts(script, command)
+        elif arguments.container_mib is not None:
+            script = MOUNT_CONTAINER_LIMIT.format(mib=arguments.container_mib, preload=variables.pop("LD_PRELOAD"))
             command = in_own_mounts(script, command)
         elif arguments.kernel_limit:
             script = MOUNT_KERNEL_LIMIT.format(

@@ -273,13 +273,17 @@ static void a_free_keeps_the_order_of_its_stream(void) {
   CHECK_EQUAL(before + PIECE_MIB * MIB, share_used());
   CHECK_EQUAL(CUDA_ERROR_INVALID_VALUE, cuMemFreeAsync(pointer, stream)); /* a second time */
   CHECK_EQUAL(CUDA_ERROR_INVALID_VALUE, cuMemFree_v2(pointer));
+  CUdeviceptr early;
+  CUdeviceptr late;
+  CHECK_EQUAL(CUDA_SUCCESS, cuMemAlloc_v2(&early, MIB)); /* would give it back if the kernel were done */
+  CHECK_EQUAL(before + PIECE_MIB * MIB + MIB, share_used());
   CHECK_EQUAL(CUDA_ERROR_NOT_READY, cuStreamQuery(stream));
   CHECK_EQUAL(CUDA_SUCCESS, cuStreamSynchronize(stream)); /* gives nothing back: it waits for one stream only */
-  CHECK_EQUAL(before + PIECE_MIB * MIB, share_used());
-  CUdeviceptr other;
-  CHECK_EQUAL(CUDA_SUCCESS, cuMemAlloc_v2(&other, MIB));
-  CHECK_EQUAL(before + MIB, share_used());
-  CHECK_EQUAL(CUDA_SUCCESS, cuMemFree_v2(other));
+  CHECK_EQUAL(before + PIECE_MIB * MIB + MIB, share_used());
+  CHECK_EQUAL(CUDA_SUCCESS, cuMemAlloc_v2(&late, MIB));
+  CHECK_EQUAL(before + 2 * MIB, share_used());
+  CHECK_EQUAL(CUDA_SUCCESS, cuMemFree_v2(early));
+  CHECK_EQUAL(CUDA_SUCCESS, cuMemFree_v2(late));
   CHECK_EQUAL(CUDA_SUCCESS, cuStreamDestroy_v2(stream));
 }
 
