@@ -7,8 +7,10 @@
 
 static void functions_are_found_where_the_loader_finds_them(void) {
   static const char *const names[] = {"dlsym", "dlopen", "dlvsym", "getpid", "printf", "strtoull", "pthread_create"};
+  void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD); /* a sanitizer's functions come before its own */
+  CHECK(libc != NULL);
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    void *known = dlsym(RTLD_DEFAULT, names[i]);
+    void *known = dlsym(libc, names[i]);
     CHECK(known != NULL);
     CHECK(hami_elf_find_in_libc(names[i]) == known);
   }
