@@ -122,26 +122,34 @@ class MadeInstance:
 
 @attrs.frozen(kw_only=True)
 class PartitionOrder:
-    """What to remove, then what to make. `taken` are the uuids of instances that other containers have."""
+    """What to remove, then what to make. `taken` are the uuids of instances that other containers have.
+
+    `reclaim` are places where one of ours may be that nobody knows by name: an agent that was killed had asked for it.
+    """
 
     drop: tuple[MadeInstance, ...] = ()
+    reclaim: tuple[WantedInstance, ...] = ()
     make: tuple[WantedInstance, ...] = ()
     taken: frozenset[str] = frozenset()
 
 
 @attrs.frozen(kw_only=True)
 class PartitionAnswer:
-    """What was made, in the order of the wish, and what could not be removed because somebody uses it."""
+    """What was made, in the order of the wish, and what could not be removed because somebody uses it.
+
+    `unreclaimed` is that part of the order's `reclaim`.
+    """
 
     made: tuple[MadeInstance, ...] = ()
     kept: tuple[MadeInstance, ...] = ()
+    unreclaimed: tuple[WantedInstance, ...] = ()
 
 
 class PartitionTool(Protocol):
     """Makes and removes hardware partitions. Runs in a child process with a deadline, one at a time a node."""
 
     def __call__(self, order: PartitionOrder) -> PartitionAnswer:
-        """Carry out all of `order.make` or none of it, and of `order.drop` what is not in use. Raises HamiError.
+        """Carry out all of `order.make` or none of it, of `drop` and `reclaim` what is not in use. Raises HamiError.
 
         What exists already where an instance is wanted is taken over, unless it is one of `order.taken`; what nobody
         named is never touched.

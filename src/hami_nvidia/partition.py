@@ -37,7 +37,8 @@ def partition(order: PartitionOrder) -> PartitionAnswer:
         raise CannotPartition(f"NVML does not start: {err}") from err
     try:
         kept = tuple(made for made in order.drop if not _drop(made))
-        return PartitionAnswer(made=_make(order.make, order.taken), kept=kept)
+        unreclaimed = tuple(each for each in order.reclaim if not _reclaim(each, order.taken))
+        return PartitionAnswer(made=_make(order.make, order.taken), kept=kept, unreclaimed=unreclaimed)
     finally:
         nvml.nvmlShutdown()
 
@@ -124,12 +125,33 @@ def _drop(made: MadeInstance) -> bool:
         place = placement_of(instance)
     except nvml.NVMLError as err:
         return err.value in _NO_INSTANCE
-    if place != made.partition.placement:
-        return True
-    for handle in _mig_devices(card):
-        number = nvml.nvmlDeviceGetGpuInstanceId(handle)
-        if number == made.gpu_instance and nvml.nvmlDeviceGetComputeRunningProcesses(handle):
-            return False
+    return place != made.partition.placement or _remove(card, instance)
+
+
+def _reclaim(wanted: WantedInstance, taken: frozenset[str]) -> bool:
+    """Remove the instance of this profile at this very place, as `_drop` does; one of `taken` is somebody's by now."""
+    try:
+        card = nvml.nvmlDeviceGetHandleByUUID(wanted.device_uuid)
+        there = [each for each in instances(card, _profile_id(card, wanted)) if _is_at(each, wanted)]
+        theirs = any(nvml.nvmlDeviceGetUUID(handle) in taken for each in there for handle in _devices_of(card, each))
+    except (nvml.NVMLError, CannotPartition):
+        return False
+    return theirs or all(_remove(card, each) for each in there)
+
+
+def _is_at(instance: Any, wanted: WantedInstance) -> bool:
+    return bool(placement_of(instance) == wanted.partition.placement)
+
+
+def _devices_of(card: Any, instance: Any) -> Iterator[Any]:
+    number = nvml.nvmlGpuInstanceGetInfo(instance).id
+    return (handle for handle in _mig_devices(card) if nvml.nvmlDeviceGetGpuInstanceId(handle) == number)
+
+
+def _remove(card: Any, instance: Any) -> bool:
+    """Remove an instance that nobody uses; whether it is gone."""
+    if any(nvml.nvmlDeviceGetComputeRunningProcesses(handle) for handle in _devices_of(card, instance)):
+        return False
     try:
         _destroy(instance)
     except nvml.NVMLError:

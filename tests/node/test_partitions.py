@@ -155,6 +155,57 @@ async def test_an_instance_goes_again_where_the_rest_of_the_start_fails(
         assert instances(here) == before
 
 
+async def killed_while_making(here: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Admitted, str]:
+    """An agent that is gone once the driver has made the instance, and before anything says so; whose it is."""
+    before = instances(here)
+
+    def killed(*_: object, **__: object) -> None:
+        raise RuntimeError("nothing is taken back, as by kill -9")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(here.agent.furnisher, "furnish", killed)
+        await here.place("a", container("main", 4000))
+        admitted = await here.kubelet.admit("team", "a", "main", GPU, 1)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await here.kubelet.pre_start(admitted)
+    await here.kill()
+    (orphan,) = instances(here).keys() - before.keys()
+    return admitted, orphan
+
+
+@in_loop
+async def test_an_instance_whose_agent_was_killed_before_it_was_written_down_goes_with_the_pod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_cut_card(tmp_path) as here:
+        await here.start()
+        before, free = instances(here), places(here)
+        await killed_while_making(here, monkeypatch)
+        await here.start()
+        assert places(here) == free, "its place is ours, and the pod that it was made for holds it"
+        assert await here.agent.clean() == 0, "the pod is still there"
+        await here.remove("a")
+        assert await here.agent.clean() == 1
+        assert instances(here) == before
+        assert await here.agent.clean() == 0
+
+
+@in_loop
+async def test_an_instance_whose_agent_was_killed_is_the_container_s_when_it_starts_after_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_cut_card(tmp_path) as here:
+        await here.start()
+        before = instances(here)
+        admitted, orphan = await killed_while_making(here, monkeypatch)
+        await here.start()
+        await here.kubelet.pre_start(admitted)
+        assert visible(here, admitted) == orphan
+        await here.remove("a")
+        assert await here.agent.clean() == 1
+        assert instances(here) == before
+
+
 @in_loop
 async def test_an_instance_in_use_stays_until_it_is_not(tmp_path: Path) -> None:
     async with a_cut_card(tmp_path) as here:

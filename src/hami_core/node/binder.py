@@ -19,7 +19,7 @@ from hami_core.node.assignment import Assignment, Refused, check_cards
 from hami_core.node.books import Entry, read_entries
 from hami_core.node.holder import KubeletSilent, holders_of, read_holders
 from hami_core.node.ids import cdi_device
-from hami_core.node.partitioning import as_cards, write_made
+from hami_core.node.partitioning import as_cards, wanted_of, write_made
 from hami_core.node.pods import pods_of
 from hami_core.objects import ContainerFacts, PodFacts, read_pod
 
@@ -78,9 +78,12 @@ class Host:
         """
         devices = self.discovery.of_family(assignment.family)
         check_cards(assignment, devices)
-        made = await self.partitions.make(assignment, list(self.furnisher.files.records()))
-        if not made:
+        wanted = wanted_of(assignment)
+        if not wanted:
             return await asyncio.to_thread(self.furnisher.furnish, assignment, devices, cdi_device=device)
+        # An agent that is killed after the driver made them must find out whose they are.
+        await asyncio.to_thread(self.furnisher.announce, assignment, cdi_device=device, wanted=wanted)
+        made = await self.partitions.make(assignment, list(self.furnisher.files.records()))
         try:
             seen = as_cards(assignment, made)
             edits = await asyncio.to_thread(self.furnisher.furnish, seen, devices, cdi_device=device, partitions=made)

@@ -82,10 +82,11 @@ async def clean(
 
 async def _dropped(record: Record, records: Iterable[Record], partitions: Partitions) -> bool:
     """Remove a container's partitions, but those that another container was given since."""
+    records = tuple(records)
     theirs = {made.uuid for other in records if other is not record for made in other.partitions}
     mine = tuple(made for made in record.partitions if made.uuid not in theirs)
     try:
-        return await partitions.drop(record.family, mine)
+        return await partitions.reclaim(record, records) and await partitions.drop(record.family, mine)
     except HamiError as err:
         _log.warning("pod %s/%s is gone and its partitions stay for now: %s", record.namespace, record.pod, err)
         return False

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 import msgspec
 
-from hami_core.behaviour import MadeInstance
+from hami_core.behaviour import MadeInstance, WantedInstance
 from hami_core.errors import HamiError
 
 LIMITS = "limits"
@@ -53,6 +53,7 @@ class Record(msgspec.Struct, kw_only=True, frozen=True):
     cdi_device: str
     library: str  # the version's folder; empty where the container runs without it
     partitions: tuple[MadeInstance, ...] = ()  # made for it, and removed when it is gone
+    wanted: tuple[WantedInstance, ...] = ()  # asked for, and not known to be made yet
 
 
 @attrs.frozen(kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from hami_core.behaviour import AllocationContext, ContainerEdits, MadeInstance, Mount
+from hami_core.behaviour import AllocationContext, ContainerEdits, MadeInstance, Mount, WantedInstance
 from hami_core.isolation.limits import limits_of
 from hami_core.node.files import PRELOAD, NodeFiles, Record
 from hami_core.node.sharing import NodeSharing
@@ -67,16 +67,8 @@ class Furnisher:
         here = {device.uuid: device for device in devices}
         untouched = bool(partitions) or self._untouched(loaded, assignment, here)
         library = None if untouched else self.library(loaded)
-        record = Record(
-            namespace=assignment.pod.namespace,
-            pod=assignment.pod.name,
-            uid=assignment.pod.uid,
-            container=assignment.container.name,
-            family=assignment.family,
-            cdi_device=cdi_device,
-            library="" if library is None else str(library.parent),
-            partitions=partitions,
-        )
+        folder_of_library = "" if library is None else str(library.parent)
+        record = _record(assignment, cdi_device, library=folder_of_library, partitions=partitions)
         folder = self.files.make(record)
         # What the vendor reads in others' files stays true until its own are there.
         with self._one:
@@ -87,6 +79,18 @@ class Furnisher:
             return _card_only(edits, loaded, folder.path)
         limits_of(context).write(folder.limits)
         return attrs.evolve(edits, mounts=self._mounts(edits, folder.path, folder.limits, library))
+
+    def announce(self, assignment: Assignment, *, cdi_device: str, wanted: tuple[WantedInstance, ...]) -> None:
+        """Write down which partitions will be made for a container; nothing where its record names them already.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        record = _record(assignment, cdi_device, wanted=wanted)
+        mine = (record.uid, record.container, record.family)
+        known = (other for other in self.files.records() if (other.uid, other.container, other.family) == mine)
+        if not any(other.partitions for other in known):
+            self.files.make(record)
 
     def _context(
         self,
@@ -151,6 +155,27 @@ class Furnisher:
     def _priority(self, loaded: LoadedFamily, assignment: Assignment) -> int | None:
         asked = str(assignment.container.asked(loaded.family.resources.priority) or "")
         return min(int(asked), _MOST_PRIORITY) if asked.isascii() and asked.isdigit() else None
+
+
+def _record(
+    assignment: Assignment,
+    cdi_device: str,
+    *,
+    library: str = "",
+    partitions: tuple[MadeInstance, ...] = (),
+    wanted: tuple[WantedInstance, ...] = (),
+) -> Record:
+    return Record(
+        namespace=assignment.pod.namespace,
+        pod=assignment.pod.name,
+        uid=assignment.pod.uid,
+        container=assignment.container.name,
+        family=assignment.family,
+        cdi_device=cdi_device,
+        library=library,
+        partitions=partitions,
+        wanted=wanted,
+    )
 
 
 def _card_only(edits: ContainerEdits, loaded: LoadedFamily, folder: Path) -> ContainerEdits:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import sys
 from typing import TYPE_CHECKING
 
 import attrs
@@ -17,6 +14,7 @@ from hami_core.kube.api import pod_path
 from hami_core.kube.records import Meta
 from hami_core.model import PartitionPlacement
 from hami_core.node.assignment import Assignment, Refused
+from hami_core.node.child import child
 from hami_core.node.partition_child import Outcome
 from hami_core.probing import importable_name
 from hami_core.wire.partitions import PARTITIONS, MadePartition, decode_partitions, encode_partitions
@@ -60,8 +58,10 @@ class Partitions:
 
     def ours(self, records: Iterable[Record]) -> frozenset[Place]:
         """Where partitions of our containers lie: by their records, and those being made that have none yet."""
+        records = tuple(records)
         recorded = {_place(made) for record in records for made in record.partitions}
-        return frozenset(recorded | self._asked)
+        wanted = {_place(each) for record in records for each in record.wanted}
+        return frozenset(recorded | wanted | self._asked)
 
     async def make(self, assignment: Assignment, records: Iterable[Record]) -> tuple[MadeInstance, ...]:
         """The partitions of a container, made or found; empty for one that has none.
@@ -70,20 +70,12 @@ class Partitions:
             Refused: some of its cards are whole and some cut, or the vendor's plugin makes no partitions.
             PartitionFailed: the driver does not make them.
         """
-        wanted = tuple(
-            WantedInstance(device_uuid=share.uuid, partition=share.partition)
-            for share in assignment.shares
-            if share.partition is not None
-        )
+        wanted = wanted_of(assignment)
         if not wanted:
             return ()
-        if len(wanted) != len(assignment.shares):
-            raise Refused(f"{assignment.where}: has whole cards and partitions; one container may have one kind")
         vendor = self._registry.family(assignment.family).family.vendor
-        mine = (assignment.pod.uid, assignment.container.name)
-        others = (record for record in records if (record.uid, record.container) != mine)
-        taken = frozenset(made.uuid for record in others for made in record.partitions)
-        self._asked |= {(each.device_uuid, each.partition.placement) for each in wanted}
+        taken = _taken(records, besides=(assignment.pod.uid, assignment.container.name))
+        self._asked |= {_place(each) for each in wanted}
         answer = await self._order(vendor, PartitionOrder(make=wanted, taken=taken))
         return answer.made
 
@@ -95,6 +87,19 @@ class Partitions:
         answer = await self._order(vendor, PartitionOrder(drop=made))
         self._asked -= {_place(each) for each in made if each not in answer.kept}
         return not answer.kept
+
+    async def reclaim(self, record: Record, records: Iterable[Record]) -> bool:
+        """Remove what may have been made for a container before its record said so; False where it is in use.
+
+        Raises:
+            PartitionFailed: the driver does not do it now.
+        """
+        if not record.wanted:
+            return True
+        vendor = self._registry.family(record.family).family.vendor
+        taken = _taken(records, besides=(record.uid, record.container))
+        answer = await self._order(vendor, PartitionOrder(reclaim=record.wanted, taken=taken))
+        return not answer.unreclaimed
 
     async def _order(self, vendor: str, order: PartitionOrder) -> PartitionAnswer:
         target = self._tool(vendor)
@@ -116,6 +121,22 @@ class Partitions:
             except ProbeFailed as err:
                 raise Refused(str(err)) from err
         raise Refused(f"the plugin of {vendor} makes no hardware partitions")
+
+
+def wanted_of(assignment: Assignment) -> tuple[WantedInstance, ...]:
+    """The partitions that a container was assigned; empty for one of whole cards or shares of them.
+
+    Raises:
+        Refused: it has both kinds.
+    """
+    wanted = tuple(
+        WantedInstance(device_uuid=share.uuid, partition=share.partition)
+        for share in assignment.shares
+        if share.partition is not None
+    )
+    if wanted and len(wanted) != len(assignment.shares):
+        raise Refused(f"{assignment.where}: has whole cards and partitions; one container may have one kind")
+    return wanted
 
 
 def as_cards(assignment: Assignment, made: tuple[MadeInstance, ...]) -> Assignment:
@@ -156,8 +177,14 @@ async def write_made(api: ApiServer, assignment: Assignment, made: tuple[MadeIns
             return
 
 
-def _place(made: MadeInstance) -> Place:
-    return made.device_uuid, made.partition.placement
+def _place(each: MadeInstance | WantedInstance) -> Place:
+    return each.device_uuid, each.partition.placement
+
+
+def _taken(records: Iterable[Record], *, besides: tuple[str, str]) -> frozenset[str]:
+    """Uuids of the partitions of all containers but one, which pod uid and name say."""
+    others = (record for record in records if (record.uid, record.container) != besides)
+    return frozenset(made.uuid for record in others for made in record.partitions)
 
 
 def _made(each: MadeInstance) -> MadePartition:
@@ -166,37 +193,12 @@ def _made(each: MadeInstance) -> MadePartition:
 
 async def _carry_out(target: str, order: PartitionOrder, environ: Mapping[str, str] | None) -> Outcome:
     """Have a child do it; one that hangs is killed."""
-    reading, writing = os.pipe()
-    try:
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "hami_core.node.partition_child", str(writing), target),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=None if environ is None else dict(environ),
-            pass_fds=(writing,),
-        )
-    finally:
-        os.close(writing)
-    try:
-        async with asyncio.timeout(_DEADLINE_S):
-            await child.communicate(msgspec.json.encode(order))
-        # The answer fits a pipe's buffer, and the child has ended.
-        body = await asyncio.to_thread(_read_all, reading)
-        return msgspec.json.decode(body, type=Outcome)
-    except TimeoutError:
-        return Outcome(error=f"no answer within {_DEADLINE_S:g} s, so the driver may hang")
-    except msgspec.DecodeError:
-        return Outcome(error=f"the process ended with code {child.returncode} and no answer")
-    finally:
-        os.close(reading)
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
-
-
-def _read_all(descriptor: int) -> bytes:
-    pieces = []
-    while piece := os.read(descriptor, 65536):
-        pieces.append(piece)
-    return b"".join(pieces)
+    async with child("hami_core.node.partition_child", target, environ) as (process, answers):
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                await process.communicate(msgspec.json.encode(order))
+                return msgspec.json.decode(await answers.read(), type=Outcome)
+        except TimeoutError:
+            return Outcome(error=f"no answer within {_DEADLINE_S:g} s, so the driver may hang")
+        except msgspec.DecodeError:
+            return Outcome(error=f"the process ended with code {process.returncode} and no answer")

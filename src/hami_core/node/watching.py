@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hami_core.behaviour import DeviceEvent
 from hami_core.errors import ProbeFailed
+from hami_core.node.child import child
 from hami_core.probing import importable_name
 
 if TYPE_CHECKING:
@@ -51,41 +49,10 @@ async def watch(
     """Tell `see` of a vendor's events until cancelled; a child that ends is started again after `again_s`."""
     target = watch_of(registry, vendor)
     while target is not None:
-        async with _child(target, environ) as lines:
+        async with child("hami_core.node.watch_child", target, environ) as (_process, lines):
             async for line in lines:
                 try:
                     see(msgspec.json.decode(line, type=DeviceEvent))
                 except msgspec.DecodeError as err:
                     _log.warning("watch of %s: not an event: %s", vendor, err)
         await asyncio.sleep(again_s)
-
-
-@contextlib.asynccontextmanager
-async def _child(target: str, environ: Mapping[str, str] | None) -> AsyncIterator[asyncio.StreamReader]:
-    """A child that watches, as the lines it writes; it is gone when the block ends."""
-    reading, writing = os.pipe()
-    lines = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(reading, "rb")
-    )
-    try:
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "hami_core.node.watch_child", str(writing), target),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=None if environ is None else dict(environ),
-            pass_fds=(writing,),
-        )
-    except BaseException:
-        transport.close()
-        raise
-    finally:
-        os.close(writing)
-    try:
-        yield lines
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
-        transport.close()
