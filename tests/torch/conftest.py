@@ -32,12 +32,12 @@ def environ() -> dict[str, str]:
 def torch_program(environ: dict[str, str], tmp_path: Path) -> Run:
     """Runs a program with PyTorch on one simulated card, in a share of `memory_mib` or of the whole card.
 
-    Gives what its last line says.
+    With `core_percent` it may use so much of the card's time. Gives what the program's last line says.
     """
 
-    def run(*words: str, memory_mib: int | None = None, **more: str) -> Any:
+    def run(*words: str, memory_mib: int | None = None, core_percent: int = 0, **more: str) -> Any:
         hami = Path(sysconfig.get_path("scripts")) / "hami"
-        share = ["--memory", str(memory_mib)] if memory_mib else []
+        share = ["--memory", str(memory_mib), "--cores", str(core_percent)] if memory_mib else []
         program = [str(TORCH / "bin" / "python"), *words]
         done = subprocess.run(
             [str(hami), "run", "--simulate", "a40x2", *share, "--", *program],
