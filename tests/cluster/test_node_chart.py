@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.cluster.install import NAMESPACE, render
 from hami_core.cli.monitor import monitor
 from hami_core.cli.node_agent import node_agent
 from hami_core.registry import load_registry
+from hami_core.remote import places
 
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "of-agent"}}
 ROLES = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
@@ -71,6 +73,35 @@ def test_the_agents_serve_the_enabled_vendors_but_those_that_have_plugins_of_the
     assert _vendors(helm, {}) <= set(load_registry().vendors)
     assert _vendors(helm, without) == {"nvidia", "mlu", "ascend", "iluvatar", "mthreads"}
     assert _vendors(helm, {**without, "devicePlugin": {"vendors": ["nvidia", "hygon"]}}) == {"nvidia"}
+
+
+def test_remote_plugins_are_served_and_found_where_the_programs_look(helm: Path) -> None:
+    table = {"tablesConfigName": "tables", "resources": ["borealis.example/npu"]}
+    values = {"remotePlugins": {"vendors": ["borealis"], "socketPath": "/srv/sockets", **table}}
+    assert _vendors(helm, values) == _vendors(helm, {}) | {"borealis"}
+    manifests = render(helm, values)
+    pods = {
+        item["metadata"]["name"]: item["spec"]["template"]["spec"]
+        for item in manifests
+        if item["kind"] in {"DaemonSet", "Deployment"}
+    }
+    for name, sockets in {"hami-node-agent": True, "hami-monitor": True, "hami-scheduler": False}.items():
+        volumes = {volume["name"]: volume for volume in pods[name]["volumes"]}
+        mounts = {mount["name"]: mount for mount in pods[name]["containers"][0]["volumeMounts"]}
+        assert volumes["plugin-tables"]["configMap"] == {"name": "tables"}
+        assert Path(mounts["plugin-tables"]["mountPath"]) == places._TABLES
+        assert ("plugin-sockets" in volumes) is ("plugin-sockets" in mounts) is sockets
+        if sockets:
+            assert volumes["plugin-sockets"]["hostPath"]["path"] == "/srv/sockets"
+            assert Path(mounts["plugin-sockets"]["mountPath"]) == places._SOCKETS
+        assert all(mounts[each]["readOnly"] for each in mounts.keys() & {"plugin-tables", "plugin-sockets"})
+    text = json.dumps(manifests)
+    assert text.count("borealis.example/npu") == 2, "kube-scheduler and the webhook know the resource"
+
+
+def test_without_remote_plugins_nothing_of_them_is_mounted(helm: Path) -> None:
+    assert "plugin-tables" not in json.dumps(render(helm, {}))
+    assert "plugin-sockets" not in json.dumps(render(helm, {}))
 
 
 def test_only_agents_that_evict_may_evict(helm: Path) -> None:

@@ -75,9 +75,40 @@ annotations:
 {{- $section := index $v.devices $vendor -}}
 {{- if $section.enabled -}}{{- $names = concat $names $section.customresources -}}{{- end -}}
 {{- end -}}
+{{- $names = concat $names $v.remotePlugins.resources -}}
 {{- $names = without $names "" | uniq -}}
 {{- if not $names -}}{{- fail "devices: enable at least one vendor" -}}{{- end -}}
 {{- toJson $names -}}
+{{- end -}}
+
+{{- /* Tables of plugins over gRPC, for every process that knows families; and on nodes the sockets that answer. */ -}}
+{{- define "hami.remoteMounts" -}}
+{{- $v := .root.Values.remotePlugins -}}
+{{- if $v.tablesConfigName }}
+- name: plugin-tables
+  mountPath: /etc/hami/plugins
+  readOnly: true
+{{- end }}
+{{- if and .node $v.vendors }}
+- name: plugin-sockets
+  mountPath: /var/lib/hami/plugins
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "hami.remoteVolumes" -}}
+{{- $v := .root.Values.remotePlugins -}}
+{{- if $v.tablesConfigName }}
+- name: plugin-tables
+  configMap:
+    name: {{ $v.tablesConfigName }}
+{{- end }}
+{{- if and .node $v.vendors }}
+- name: plugin-sockets
+  hostPath:
+    path: {{ $v.socketPath }}
+    type: DirectoryOrCreate
+{{- end }}
 {{- end -}}
 
 {{- define "hami.podSecurity" -}}

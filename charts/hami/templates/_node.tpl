@@ -60,6 +60,9 @@ capabilities:
 {{- $served = append $served (printf "- --vendor=%s" $vendor) -}}
 {{- end -}}
 {{- end -}}
+{{- range .Values.remotePlugins.vendors -}}
+{{- $served = append $served (printf "- --vendor=%s" .) -}}
+{{- end -}}
 {{- /* Without any --vendor the agents would serve every one. */ -}}
 {{- if not $served -}}{{- fail "devicePlugin.vendors: name a vendor that devices enables, or set devicePlugin.enabled=false" -}}{{- end -}}
 {{- join "\n" $served -}}
