@@ -18,6 +18,11 @@
 #define SLEEPS_OF_LOWEST 18U
 #define LONGEST_SLEEP_NS 1000000ULL
 
+/* Who waited this long for others' requests waited for a process that is stopped: for a while, the next do not. */
+#define STUCK_NS 300000000ULL
+#define IMPATIENT_NS 1000000000ULL
+#define IMPATIENT_TRIES 2U
+
 enum outcome { GRANTED, REFUSED, CONTENDED };
 
 bool hami_ledger_open(struct hami_ledger *ledger, const struct hami_effects *effects, struct hami_live_limits *limits,
@@ -284,8 +289,21 @@ static void count_refusal(const struct hami_ledger *ledger, uint32_t device, uin
   HAMI_LOG(HAMI_LOG_INFO, "device %u: %llu bytes refused", device, (unsigned long long)bytes);
 }
 
+static unsigned int most_tries(const struct hami_ledger *ledger, uint64_t now) {
+  uint64_t stuck = __atomic_load_n(&ledger->stuck_ns, __ATOMIC_RELAXED);
+  return stuck != 0 && now - stuck < IMPATIENT_NS ? IMPATIENT_TRIES : CONTENDED_TRIES;
+}
+
+static void note_wait(struct hami_ledger *ledger, uint64_t began) {
+  uint64_t now = ledger->effects->coarse_ns();
+  if (now - began >= STUCK_NS) {
+    __atomic_store_n(&ledger->stuck_ns, now, __ATOMIC_RELAXED);
+  }
+}
+
 bool hami_ledger_reserve(struct hami_ledger *ledger, int device, unsigned int class, uint64_t bytes) {
   bool looked = false;
+  uint64_t began = 0;
   for (unsigned int tries = 0;;) {
     if (class >= HAMI_REGION_CLASSES || !enter(ledger, device)) {
       return true;
@@ -302,7 +320,11 @@ bool hami_ledger_reserve(struct hami_ledger *ledger, int device, unsigned int cl
     if (outcome == GRANTED) {
       return true;
     }
-    if (outcome == REFUSED || ++tries >= CONTENDED_TRIES) {
+    if (tries == 0) {
+      began = ledger->effects->coarse_ns();
+    }
+    if (outcome == REFUSED || ++tries >= most_tries(ledger, began)) {
+      note_wait(ledger, began);
       count_refusal(ledger, (uint32_t)device, bytes);
       return false;
     }

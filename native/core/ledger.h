@@ -26,6 +26,7 @@ struct hami_ledger {
   struct hami_live_limits *limits;
   struct hami_region *region;
   struct hami_self *self;
+  uint64_t stuck_ns;   /* when a request last gave up after a long wait for others'; 0: never */
   uint32_t management; /* as the region's slots say it */
 };
 

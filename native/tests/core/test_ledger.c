@@ -248,6 +248,23 @@ static void a_process_stopped_in_a_request_blocks_nobody(void) {
   CHECK(world_reserve(process(1), 0, 20 * MIB));
 }
 
+/* The request in the lowest slot is the one that waits for the others to withdraw theirs. */
+static void beside_a_stopped_request_only_the_first_waits_long(void) {
+  begin();
+  (void)process(0);
+  *hami_slot_pending(&process(1)->region, process(1)->ledger.self->slot, 0) = 50 * MIB; /* stopped here */
+  CHECK(world_reserve(process(0), 0, 50 * MIB));
+  uint64_t before = world_slept_ns;
+  CHECK(!world_reserve(process(0), 0, 20 * MIB));
+  CHECK(world_slept_ns - before < 1000000000);
+  before = world_slept_ns;
+  for (int i = 0; i < 10; i++) {
+    CHECK(!world_reserve(process(0), 0, 20 * MIB));
+  }
+  CHECK(world_slept_ns - before < 400000000);
+  CHECK(world_reserve(process(0), 0, 0));
+}
+
 static void the_heartbeat_follows_operations(void) {
   begin();
   CHECK(world_reserve(process(0), 0, 1));
@@ -319,6 +336,7 @@ int main(void) {
   RUN(the_processes_of_a_device_are_listed);
   RUN(of_two_racing_requests_at_most_one_is_granted);
   RUN(a_process_stopped_in_a_request_blocks_nobody);
+  RUN(beside_a_stopped_request_only_the_first_waits_long);
   RUN(the_heartbeat_follows_operations);
   RUN(that_the_management_library_is_lost_is_seen_and_that_it_is_back);
   RUN(what_is_known_of_the_management_library_goes_with_its_process);
