@@ -248,6 +248,16 @@ static void a_process_stopped_in_a_request_blocks_nobody(void) {
   CHECK(world_reserve(process(1), 0, 20 * MIB));
 }
 
+static void what_is_given_back_is_there_for_the_others_on_each_device(void) {
+  begin();
+  CHECK(world_reserve(process(0), 0, 10 * MIB));
+  CHECK(world_reserve(process(0), 1, 8 * MIB));
+  CHECK_EQUAL(8 * MIB, world_used(process(1), 1));
+  world_release(process(0), 1, 5 * MIB);
+  CHECK_EQUAL(3 * MIB, world_used(process(1), 1));
+  CHECK_EQUAL(10 * MIB, world_used(process(1), 0));
+}
+
 /* The request in the lowest slot is the one that waits for the others to withdraw theirs. */
 static void beside_a_stopped_request_only_the_first_waits_long(void) {
   begin();
@@ -336,6 +346,7 @@ int main(void) {
   RUN(the_processes_of_a_device_are_listed);
   RUN(of_two_racing_requests_at_most_one_is_granted);
   RUN(a_process_stopped_in_a_request_blocks_nobody);
+  RUN(what_is_given_back_is_there_for_the_others_on_each_device);
   RUN(beside_a_stopped_request_only_the_first_waits_long);
   RUN(the_heartbeat_follows_operations);
   RUN(that_the_management_library_is_lost_is_seen_and_that_it_is_back);
