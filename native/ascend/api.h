@@ -1,7 +1,7 @@
 /*
  * The functions of libruntime that this library wraps or calls, with the types they need: facts of the interface, read
- * in its public headers (pkg_inc/runtime of the Ascend runtime, and older copies for what was taken out since). rtError_t
- * and the enums are 32-bit; opaque things are pointers.
+ * in its public headers (pkg_inc/runtime of the Ascend runtime, and older copies for what was taken out since).
+ * rtError_t and the enums are 32-bit; opaque things are pointers.
  */
 #ifndef HAMI_ASCEND_API_H
 #define HAMI_ASCEND_API_H
