@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -232,6 +233,29 @@ def test_memory_of_an_oversubscribing_lease_is_a_limit_and_takes_no_room(hami: H
         assert "oversubscribe yes\n" in outcome.out
     with running("--memory", "46000", "--oversubscribe", "--uuid", FIRST):
         assert hami("run", *MACHINE, "--memory", "46000", "--uuid", FIRST, "--", "true").code == 0
+
+
+# Takes more than the card has (45416 MiB), and says what the driver answered and how the region counts it.
+SPILL = """
+import ctypes, os
+from pathlib import Path
+from hami_core.isolation.limits import parse_limits
+from hami_core.isolation.region import read_region
+cu = ctypes.CDLL("libcuda.so.1")
+context, pointer = ctypes.c_void_p(), ctypes.c_uint64()
+assert cu.cuInit(0) == 0 and cu.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
+assert cu.cuCtxSetCurrent(context) == 0
+print(*(cu.cuMemAlloc_v2(ctypes.byref(pointer), ctypes.c_size_t(mib << 20)) for mib in (40000, 15000, 15000)))
+region = read_region(parse_limits(Path(os.environ["HAMI_LIMITS_FILE"]).read_text()).region)
+held = region.used_bytes_by_class(0)
+print(held["buffer"] >> 20, held["managed"] >> 20)
+"""
+
+
+def test_what_the_card_has_no_room_for_is_counted_as_managed(hami: Hami) -> None:
+    share = ("--oversubscribe", "--memory", "60000", "--uuid", FIRST)
+    outcome = hami("run", *MACHINE, *share, "--", sys.executable, "-c", SPILL)
+    assert outcome.out == "0 0 2\n40000 15000\n", outcome.err
 
 
 def test_machines_that_differ_in_anything_have_books_of_their_own(hami: Hami, running: Running, tmp_path: Path) -> None:

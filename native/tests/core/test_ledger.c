@@ -118,6 +118,23 @@ static void charges_are_shown_by_class(void) {
   CHECK_EQUAL(0, classes[3]);
 }
 
+static void a_charge_that_changes_its_class_stays_what_it_is(void) {
+  begin();
+  CHECK(world_reserve(process(0), 0, 7));
+  hami_ledger_reclass(&process(0)->ledger, 0, 0, 1, 5);
+  uint64_t *classes = hami_slot_classes(&process(0)->region, process(0)->ledger.self->slot, 0);
+  CHECK_EQUAL(2, classes[0]);
+  CHECK_EQUAL(5, classes[1]);
+  CHECK_EQUAL(7, world_used(process(1), 0));
+  world_act(process(0));
+  hami_ledger_reclass(&process(0)->ledger, 0, 0, 1, UINT64_MAX); /* no more than there is */
+  CHECK_EQUAL(0, classes[0]);
+  CHECK_EQUAL(7, classes[1]);
+  hami_ledger_reclass(&process(0)->ledger, 0, 1, HAMI_REGION_CLASSES, 7);
+  CHECK_EQUAL(7, classes[1]);
+  CHECK_EQUAL(7, world_used(process(1), 0));
+}
+
 static void a_raised_limit_counts_at_the_next_request(void) {
   begin();
   CHECK(!world_reserve(process(0), 0, 150 * MIB));
@@ -334,6 +351,7 @@ int main(void) {
   RUN(a_request_for_more_than_there_can_be_is_refused_without_a_limit_too);
   RUN(what_exists_already_counts_past_the_limit);
   RUN(charges_are_shown_by_class);
+  RUN(a_charge_that_changes_its_class_stays_what_it_is);
   RUN(a_raised_limit_counts_at_the_next_request);
   RUN(a_lowered_limit_leaves_what_is_held);
   RUN(a_limit_written_into_the_region_is_not_believed);
