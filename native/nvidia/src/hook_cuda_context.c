@@ -2,6 +2,7 @@
 #include "contexts.h"
 #include "growth.h"
 #include "hook.h"
+#include "probes.h"
 
 /* The most ordinals CUDA gives one process. */
 #define MAX_ORDINALS 64
@@ -106,8 +107,32 @@ CUresult cuGreenCtxCreate(CUgreenCtx *phCtx, CUdevResourceDesc desc, CUdevice de
   MAKE_CONTEXT(phCtx, dev, phCtx, desc, dev, flags);
 }
 
+static CUcontext primary_beneath(CUcontext context) {
+  __typeof__(&cuCtxPushCurrent_v2) push = HAMI_REAL(cuCtxPushCurrent_v2);
+  __typeof__(&cuCtxPopCurrent_v2) pop = HAMI_REAL(cuCtxPopCurrent_v2);
+  __typeof__(&cuCtxGetDevice) get_device = HAMI_REAL(cuCtxGetDevice);
+  CUdevice ordinal = -1;
+  if (push != NULL && pop != NULL && get_device != NULL && push(context) == CUDA_SUCCESS) {
+    CUresult result = get_device(&ordinal);
+    ordinal = result == CUDA_SUCCESS ? ordinal : -1;
+    (void)pop(&context);
+  }
+  return cached(ordinal) ? __atomic_load_n(&primary_contexts[ordinal], __ATOMIC_ACQUIRE) : NULL;
+}
+
+/* What was allocated under a green context is the primary one's, and outlives the handle that stood for both. */
+static void hand_over(CUgreenCtx green) {
+  __typeof__(&cuCtxFromGreenCtx) get_handle = HAMI_REAL(cuCtxFromGreenCtx);
+  CUcontext handle = NULL;
+  if (get_handle != NULL && green != NULL && get_handle(&handle, green) == CUDA_SUCCESS && handle != NULL) {
+    hami_probes_forget_context(handle);
+    hami_books_change_owner(handle, primary_beneath(handle));
+  }
+}
+
 CUresult cuGreenCtxDestroy(CUgreenCtx hCtx) {
   HAMI_CUDA_ENTER(cuGreenCtxDestroy, hCtx);
+  hand_over(hCtx);
   DESTROY_CONTEXT(hCtx);
 }
 

@@ -202,6 +202,22 @@ struct fake_block *fake_block_new(size_t size, size_t alignment, enum fake_block
   return block;
 }
 
+void fake_memory_move(struct fake_context *from, struct fake_context *to) {
+  struct fake_block *last = NULL;
+  for (struct fake_block *block = from->blocks; block != NULL; block = block->next) {
+    block->context = to;
+    last = block;
+  }
+  if (last != NULL) {
+    last->next = to->blocks;
+    if (to->blocks != NULL) {
+      to->blocks->previous = last;
+    }
+    to->blocks = from->blocks;
+    from->blocks = NULL;
+  }
+}
+
 static void unlink_from_context(struct fake_block *block) {
   if (block->context == NULL) {
     return;

@@ -116,6 +116,26 @@ CUresult fake_primary_retain(CUdevice device, struct fake_context **context) {
   return result;
 }
 
+CUresult fake_context_derive(CUdevice device, struct fake_context **context) {
+  struct fake_context *made = new_context(device, false);
+  if (made == NULL || fake_stream_new(made, CU_STREAM_DEFAULT, 0, &made->legacy) != CUDA_SUCCESS) {
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  made->active = true;
+  *context = made;
+  return CUDA_SUCCESS;
+}
+
+void fake_context_merge(struct fake_context *context, CUdevice device) {
+  fake_context_wait(context);
+  pthread_mutex_lock(&fake_lock);
+  fake_memory_move(context, primaries[device]);
+  __atomic_store_n(&context->active, false, __ATOMIC_RELEASE);
+  fake_stream_drop_all(context);
+  pthread_mutex_unlock(&fake_lock);
+  fake_object_delete(context);
+}
+
 CUresult cuDevicePrimaryCtxRetain(CUcontext *out, CUdevice device) {
   FAKE_ENTER(cuDevicePrimaryCtxRetain);
   struct fake_context *context = NULL;

@@ -78,6 +78,9 @@ CUresult fake_current(struct fake_context **context);
 bool fake_context_grow(struct fake_context *context, uint64_t bytes);
 void fake_context_shrink(struct fake_context *context, uint64_t bytes);
 CUresult fake_primary_retain(CUdevice device, struct fake_context **context);
+/* A context of its own over what the primary one has, and its end: all it holds becomes the primary one's. */
+CUresult fake_context_derive(CUdevice device, struct fake_context **context);
+void fake_context_merge(struct fake_context *context, CUdevice device);
 CUresult fake_context_push(struct fake_context *context);
 struct fake_context *fake_context_pop(void);
 static inline bool fake_device_valid(CUdevice device) { return device >= 0 && device < fake_driver.device_count; }
@@ -137,6 +140,8 @@ struct fake_block *fake_block_at(CUdeviceptr address); /* the live block that co
 CUresult fake_memory_allocate(struct fake_context *context, size_t bytes, enum fake_block_kind kind, uint64_t charge,
                               struct fake_block **block);
 void fake_memory_release(struct fake_block *block); /* needs fake_lock */
+/* All blocks of a context become another one's; needs fake_lock. */
+void fake_memory_move(struct fake_context *from, struct fake_context *to);
 uint64_t fake_round_up(uint64_t bytes, uint64_t granularity);
 
 /* ---- managed memory (residency.c) ---------------------------------------------------------------------------- */
