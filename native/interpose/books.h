@@ -23,6 +23,7 @@ enum hami_books_kind {
   HAMI_BOOKS_PHYSICAL, /* a handle of physical memory; kept by physical.c */
   HAMI_BOOKS_MAPPING,  /* start address of a mapping of it; kept by physical.c */
   HAMI_BOOKS_GRAPH,    /* an executable graph that holds memory */
+  HAMI_BOOKS_ATTACHED, /* a context; the entry's bytes count its users besides its maker */
 };
 
 /* What memory is held as; the ledger keeps one sum for each, for monitors. */

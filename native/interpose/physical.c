@@ -113,6 +113,13 @@ void hami_physical_unpin(struct hami_physical *physical, int handles, int mappin
   (void)pthread_mutex_unlock(&lock);
 }
 
+void hami_physical_remap(struct hami_physical *physical, int mappings) {
+  (void)pthread_mutex_lock(&lock);
+  physical->mappings += mappings;
+  drop_if_unused_locked(physical);
+  (void)pthread_mutex_unlock(&lock);
+}
+
 bool hami_physical_mapped(struct hami_physical *physical, uint64_t address, uint64_t bytes) {
   struct hami_mapping *mapping = calloc(1, sizeof *mapping);
   if (mapping == NULL) {

@@ -22,6 +22,9 @@ struct hami_physical *hami_physical_pin(uint64_t handle);
 /* Ends a pin. `handles` and `mappings` are what the driver's answer added or took away. Safe on NULL. */
 void hami_physical_unpin(struct hami_physical *physical, int handles, int mappings);
 
+/* Changes the number of mappings of one that is mapped, and frees it when it was the last reference. */
+void hami_physical_remap(struct hami_physical *physical, int mappings);
+
 /* Remembers that `address` maps a pinned allocation. False without memory to do so. */
 bool hami_physical_mapped(struct hami_physical *physical, uint64_t address, uint64_t bytes);
 

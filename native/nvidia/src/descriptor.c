@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "array_mappings.h"
 #include "contexts.h"
 #include "deferred.h"
 #include "devices.h"
@@ -35,6 +36,7 @@ static void after_fork_in_child(void) {
   hami_own_memory_after_fork_in_child();
   hami_growth_after_fork_in_child();
   hami_imports_after_fork_in_child();
+  hami_array_mappings_after_fork_in_child();
 }
 
 const struct hami_vendor hami_vendor = {

@@ -116,6 +116,17 @@ int hami_devices_of_ordinal(CUdevice ordinal) {
   return device;
 }
 
+CUdevice hami_devices_ordinal_of_location(const CUmemLocation *location) {
+  switch ((int)location->type) {
+  case CU_MEM_LOCATION_TYPE_DEVICE:
+    return location->id;
+  case CU_MEM_LOCATION_TYPE_DEVICE_LOCALITY_DOMAIN:
+    return location->localized.deviceId;
+  default:
+    return -1;
+  }
+}
+
 static bool ordinal_of_current(CUdevice *ordinal, CUcontext *context) {
   __typeof__(&cuCtxGetCurrent) get_current = HAMI_REAL(cuCtxGetCurrent);
   __typeof__(&cuCtxGetDevice) get_device = HAMI_REAL(cuCtxGetDevice);

@@ -13,6 +13,9 @@
 /* Ledger index of a CUDA ordinal. */
 int hami_devices_of_ordinal(CUdevice ordinal);
 
+/* CUDA ordinal of the device whose memory a location means, all of it or a part; -1 for host memory. */
+CUdevice hami_devices_ordinal_of_location(const CUmemLocation *location);
+
 /* Ledger index of the device of the context current in this thread; the context goes to `context` unless NULL. */
 int hami_devices_current(CUcontext *context);
 

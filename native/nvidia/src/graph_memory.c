@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "devices.h"
 #include "pools.h"
 #include "real.h"
 #include "sizes.h"
@@ -34,8 +35,11 @@ static void count_node(CUgraphNode node, struct tally *tally, int depth) {
   CUDA_MEM_ALLOC_NODE_PARAMS params;
   CUgraph child;
   if (type == CU_GRAPH_NODE_TYPE_MEM_ALLOC && get_params != NULL && get_params(node, &params) == CUDA_SUCCESS) {
-    tally->ordinal = tally->bytes == 0 ? params.poolProps.location.id : tally->ordinal;
-    tally->bytes = hami_sizes_add(tally->bytes, params.bytesize);
+    CUdevice ordinal = hami_devices_ordinal_of_location(&params.poolProps.location);
+    if (ordinal >= 0) {
+      tally->ordinal = tally->bytes == 0 ? ordinal : tally->ordinal;
+      tally->bytes = hami_sizes_add(tally->bytes, params.bytesize);
+    }
   } else if (type == CU_GRAPH_NODE_TYPE_GRAPH && depth < MAX_DEPTH && get_child != NULL &&
              get_child(node, &child) == CUDA_SUCCESS) {
     count_graph(child, tally, depth + 1);
@@ -84,19 +88,30 @@ void hami_graph_memory_destroyed(CUgraphExec exec, bool known, const struct hami
   hami_graph_memory_refresh();
 }
 
-bool hami_graph_memory_reserve(CUgraphExec exec, struct hami_graph_memory_request *request) {
-  struct hami_charge entry;
-  *request = (struct hami_graph_memory_request){.pool = NULL};
-  if (!hami_graph_memory_expected() || !hami_table_find(HAMI_BOOKS_GRAPH, (uintptr_t)exec, &entry)) {
-    return true;
-  }
-  request->bytes = entry.bytes;
-  CUmemoryPool pool = hami_pools_of_graphs(entry.device);
-  if (pool == NULL || !hami_pools_reserve(pool, entry.bytes, &request->charge)) {
+static bool reserve(CUdevice ordinal, uint64_t bytes, struct hami_graph_memory_request *request) {
+  request->bytes = bytes;
+  CUmemoryPool pool = hami_pools_of_graphs(ordinal);
+  if (pool == NULL || !hami_pools_reserve(pool, bytes, &request->charge)) {
     return false;
   }
   request->pool = pool;
   return true;
+}
+
+bool hami_graph_memory_reserve(CUgraphExec exec, struct hami_graph_memory_request *request) {
+  struct hami_charge entry;
+  *request = (struct hami_graph_memory_request){.pool = NULL};
+  return !hami_graph_memory_expected() || !hami_table_find(HAMI_BOOKS_GRAPH, (uintptr_t)exec, &entry) ||
+         reserve(entry.device, entry.bytes, request);
+}
+
+bool hami_graph_memory_reserve_graph(CUgraph graph, struct hami_graph_memory_request *request) {
+  struct tally tally = {.ordinal = 0, .bytes = 0};
+  *request = (struct hami_graph_memory_request){.pool = NULL};
+  if (hami_graph_memory_expected()) {
+    count_graph(graph, &tally, 0);
+  }
+  return tally.bytes == 0 || reserve(tally.ordinal, tally.bytes, request);
 }
 
 void hami_graph_memory_settle(struct hami_graph_memory_request *request, CUresult result) {

@@ -26,8 +26,9 @@ struct hami_graph_memory_request {
   struct hami_charge charge;
 };
 
-/* False: no room; the caller reports out of memory. */
+/* False: no room; the caller reports out of memory. For a graph that is executable, or about to become so. */
 bool hami_graph_memory_reserve(CUgraphExec exec, struct hami_graph_memory_request *request);
+bool hami_graph_memory_reserve_graph(CUgraph graph, struct hami_graph_memory_request *request);
 void hami_graph_memory_settle(struct hami_graph_memory_request *request, CUresult result);
 
 /* Memory of a graph may have been given back. */

@@ -1,4 +1,5 @@
 /* CUDA arrays and mipmapped arrays: memory of the driver's own layout, whose size it does not tell. */
+#include "array_mappings.h"
 #include "books.h"
 #include "hook.h"
 #include "settle.h"
@@ -168,8 +169,11 @@ CUresult cuArray3DCreate(CUarray *pHandle, const CUDA_ARRAY3D_DESCRIPTOR_v1 *pAl
 CUresult cuArrayDestroy(CUarray hArray) {
   HAMI_CUDA_ENTER(cuArrayDestroy, hArray);
   struct hami_charge charge;
+  char token = 0;
   bool known = hami_books_take(HAMI_BOOKS_ARRAY, (uintptr_t)hArray, &charge);
+  hami_array_mappings_ending(hArray, &token);
   CUresult result = real(hArray);
+  hami_array_mappings_ended(hArray, &token, result == CUDA_SUCCESS);
   hami_settle_destroy(result, known, HAMI_BOOKS_ARRAY, hArray, &charge);
   HAMI_LEAVE(result);
 }
@@ -200,8 +204,36 @@ CUresult cuMipmappedArrayCreate(CUmipmappedArray *pHandle, const CUDA_ARRAY3D_DE
 CUresult cuMipmappedArrayDestroy(CUmipmappedArray hMipmappedArray) {
   HAMI_CUDA_ENTER(cuMipmappedArrayDestroy, hMipmappedArray);
   struct hami_charge charge;
+  char token = 0;
   bool known = hami_books_take(HAMI_BOOKS_MIPMAP, (uintptr_t)hMipmappedArray, &charge);
+  hami_array_mappings_ending(hMipmappedArray, &token);
   CUresult result = real(hMipmappedArray);
+  hami_array_mappings_ended(hMipmappedArray, &token, result == CUDA_SUCCESS);
   hami_settle_destroy(result, known, HAMI_BOOKS_MIPMAP, hMipmappedArray, &charge);
   HAMI_LEAVE(result);
+}
+
+typedef __typeof__(&cuMemMapArrayAsync) map_array_function;
+
+static CUresult map_array(map_array_function real, CUarrayMapInfo *list, unsigned int count, CUstream stream) {
+  if (list == NULL || count == 0) {
+    return real(list, count, stream);
+  }
+  struct hami_array_change *change = hami_array_mappings_begin(list, count);
+  if (change == NULL) {
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  CUresult result = real(list, count, stream);
+  hami_array_mappings_end(change, result == CUDA_SUCCESS);
+  return result;
+}
+
+CUresult cuMemMapArrayAsync(CUarrayMapInfo *mapInfoList, unsigned int count, CUstream hStream) {
+  HAMI_CUDA_ENTER(cuMemMapArrayAsync, mapInfoList, count, hStream);
+  HAMI_LEAVE(map_array(real, mapInfoList, count, hStream));
+}
+
+CUresult cuMemMapArrayAsync_ptsz(CUarrayMapInfo *mapInfoList, unsigned int count, CUstream hStream) {
+  HAMI_CUDA_ENTER(cuMemMapArrayAsync_ptsz, mapInfoList, count, hStream);
+  HAMI_LEAVE(map_array(real, mapInfoList, count, hStream));
 }

@@ -3,6 +3,7 @@
 #include "growth.h"
 #include "hook.h"
 #include "probes.h"
+#include "table.h"
 
 /* The most ordinals CUDA gives one process. */
 #define MAX_ORDINALS 64
@@ -64,10 +65,36 @@ CUresult cuCtxDestroy(CUcontext ctx) {
   DESTROY_CONTEXT(ctx);
 }
 
-/* Ends a context that was never attached to a second time, which nothing has done since CUDA 4. */
+/* A context ends with its last detachment, so the others are counted: an entry in the books, of no device. */
+static void count_attachments(CUcontext context, int change) {
+  struct hami_charge count = {.device = HAMI_NO_DEVICE, .class = HAMI_CLASS_CONTEXT, .owner = context};
+  (void)hami_books_take(HAMI_BOOKS_ATTACHED, (uintptr_t)context, &count);
+  count.bytes += (uint64_t)(int64_t)change;
+  if (count.bytes != 0) {
+    (void)hami_books_record(HAMI_BOOKS_ATTACHED, (uintptr_t)context, &count);
+  }
+}
+
+CUresult cuCtxAttach(CUcontext *pctx, unsigned int flags) {
+  HAMI_CUDA_ENTER(cuCtxAttach, pctx, flags);
+  CUresult result = real(pctx, flags);
+  if (result == CUDA_SUCCESS && pctx != NULL) {
+    count_attachments(*pctx, 1);
+  }
+  HAMI_LEAVE(result);
+}
+
 CUresult cuCtxDetach(CUcontext ctx) {
   HAMI_CUDA_ENTER(cuCtxDetach, ctx);
-  DESTROY_CONTEXT(ctx);
+  struct hami_charge count;
+  if (!hami_table_find(HAMI_BOOKS_ATTACHED, (uintptr_t)ctx, &count)) {
+    DESTROY_CONTEXT(ctx);
+  }
+  CUresult result = real(ctx);
+  if (result == CUDA_SUCCESS) {
+    count_attachments(ctx, -1);
+  }
+  HAMI_LEAVE(result);
 }
 
 static bool primary_is_active(CUdevice ordinal) {

@@ -46,7 +46,7 @@ CUresult cuGraphAddNode_v3(CUgraphNode *phGraphNode, CUgraph hGraph, const CUgra
 static CUresult instantiated(CUresult result, const CUgraphExec *exec, CUgraph graph) {
   if (result == CUDA_SUCCESS && exec != NULL) {
     hami_graph_memory_instantiated(*exec, graph);
-    hami_graph_memory_refresh(); /* instantiating with the upload flag allocates at once */
+    hami_graph_memory_refresh();
   }
   return result;
 }
@@ -71,18 +71,33 @@ CUresult cuGraphInstantiateWithFlags(CUgraphExec *phGraphExec, CUgraph hGraph, u
   HAMI_LEAVE(instantiated(result, phGraphExec, hGraph));
 }
 
+typedef __typeof__(&cuGraphInstantiateWithParams) instantiate_function;
+
+/* With the upload flag the graph's memory is taken at once. */
+static CUresult instantiate(instantiate_function real, CUgraphExec *exec, CUgraph graph,
+                            CUDA_GRAPH_INSTANTIATE_PARAMS *params) {
+  struct hami_graph_memory_request request = {.pool = NULL};
+  bool uploads = params != NULL && (params->flags & CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD) != 0;
+  if (uploads && !hami_graph_memory_reserve_graph(graph, &request)) {
+    params->hErrNode_out = NULL;
+    params->result_out = CUDA_GRAPH_INSTANTIATE_ERROR;
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  CUresult result = real(exec, graph, params);
+  hami_graph_memory_settle(&request, result);
+  return instantiated(result, exec, graph);
+}
+
 CUresult cuGraphInstantiateWithParams(CUgraphExec *phGraphExec, CUgraph hGraph,
                                       CUDA_GRAPH_INSTANTIATE_PARAMS *instantiateParams) {
   HAMI_CUDA_ENTER(cuGraphInstantiateWithParams, phGraphExec, hGraph, instantiateParams);
-  CUresult result = real(phGraphExec, hGraph, instantiateParams);
-  HAMI_LEAVE(instantiated(result, phGraphExec, hGraph));
+  HAMI_LEAVE(instantiate(real, phGraphExec, hGraph, instantiateParams));
 }
 
 CUresult cuGraphInstantiateWithParams_ptsz(CUgraphExec *phGraphExec, CUgraph hGraph,
                                            CUDA_GRAPH_INSTANTIATE_PARAMS *instantiateParams) {
   HAMI_CUDA_ENTER(cuGraphInstantiateWithParams_ptsz, phGraphExec, hGraph, instantiateParams);
-  CUresult result = real(phGraphExec, hGraph, instantiateParams);
-  HAMI_LEAVE(instantiated(result, phGraphExec, hGraph));
+  HAMI_LEAVE(instantiate(real, phGraphExec, hGraph, instantiateParams));
 }
 
 typedef __typeof__(&cuGraphUpload) upload_function;

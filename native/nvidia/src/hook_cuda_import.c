@@ -40,7 +40,7 @@ static int ordinal_of_handle(CUmemGenericAllocationHandle handle) {
   __typeof__(&cuMemGetAllocationPropertiesFromHandle) get = HAMI_REAL(cuMemGetAllocationPropertiesFromHandle);
   CUmemAllocationProp properties;
   bool known = get != NULL && get(&properties, handle) == CUDA_SUCCESS;
-  return known && properties.location.type == CU_MEM_LOCATION_TYPE_DEVICE ? properties.location.id : -1;
+  return known ? hami_devices_ordinal_of_location(&properties.location) : -1;
 }
 
 CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handle, void *osHandle,

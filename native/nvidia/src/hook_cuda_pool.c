@@ -149,12 +149,20 @@ CUresult cuMemFreeAsync_ptsz(CUdeviceptr dptr, CUstream hStream) {
   HAMI_LEAVE(result);
 }
 
+/* Managed memory counts wherever it would rather be, as what cuMemAllocManaged gives does. */
+static int device_of_pool(const CUmemPoolProps *props) {
+  CUdevice ordinal = hami_devices_ordinal_of_location(&props->location);
+  if (ordinal >= 0) {
+    return hami_devices_of_ordinal(ordinal);
+  }
+  return props->allocType == CU_MEM_ALLOCATION_TYPE_MANAGED ? hami_devices_current(NULL) : HAMI_NO_DEVICE;
+}
+
 CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *poolProps) {
   HAMI_CUDA_ENTER(cuMemPoolCreate, pool, poolProps);
   CUresult result = real(pool, poolProps);
   if (result == CUDA_SUCCESS && pool != NULL && poolProps != NULL) {
-    bool on_device = poolProps->location.type == CU_MEM_LOCATION_TYPE_DEVICE;
-    hami_pools_created(*pool, on_device ? hami_devices_of_ordinal(poolProps->location.id) : HAMI_NO_DEVICE,
+    hami_pools_created(*pool, device_of_pool(poolProps),
                        poolProps->handleTypes != CU_MEM_HANDLE_TYPE_NONE || poolProps->maxSize != 0);
   }
   HAMI_LEAVE(result);

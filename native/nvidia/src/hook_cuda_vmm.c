@@ -10,12 +10,13 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size, const CU
                      unsigned long long flags) {
   HAMI_CUDA_ENTER(cuMemCreate, handle, size, prop, flags);
   /* Host memory (pinned, or of a NUMA node) is not the card's, and needs no context either. */
-  if (handle == NULL || prop == NULL || prop->location.type != CU_MEM_LOCATION_TYPE_DEVICE) {
+  CUdevice ordinal = handle == NULL || prop == NULL ? -1 : hami_devices_ordinal_of_location(&prop->location);
+  if (ordinal < 0) {
     HAMI_LEAVE(real(handle, size, prop, flags));
   }
   struct hami_charge charge;
   CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
-  if (hami_books_reserve(&charge, hami_devices_of_ordinal(prop->location.id), HAMI_CLASS_PHYSICAL, size)) {
+  if (hami_books_reserve(&charge, hami_devices_of_ordinal(ordinal), HAMI_CLASS_PHYSICAL, size)) {
     result = real(handle, size, prop, flags);
     if (hami_spill_wanted(result, charge.device)) {
       result = hami_spill_create(handle, size, prop, flags, &charge);

@@ -100,8 +100,8 @@ CUresult hami_spill_create(CUmemGenericAllocationHandle *handle, size_t bytes, c
   CUdevice ordinal = prop->location.id;
   unsigned int other_handles =
       (unsigned int)prop->requestedHandleTypes & ~(unsigned)CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
-  if (create == NULL || prop->type != CU_MEM_ALLOCATION_TYPE_PINNED || other_handles != 0 ||
-      prop->allocFlags.usage != 0 ||
+  if (create == NULL || prop->location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
+      prop->type != CU_MEM_ALLOCATION_TYPE_PINNED || other_handles != 0 || prop->allocFlags.usage != 0 ||
       attribute(CU_DEVICE_ATTRIBUTE_HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, ordinal, 0) == 0 ||
       !has_host_room(charge, bytes)) {
     return CUDA_ERROR_OUT_OF_MEMORY;

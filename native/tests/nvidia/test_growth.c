@@ -124,6 +124,23 @@ static void what_a_context_took_ends_with_it(void) {
   CHECK_EQUAL(CUDA_SUCCESS, cuCtxSetCurrent(context));
 }
 
+static void a_context_that_another_user_is_attached_to_does_not_end(void) {
+  CUcontext other;
+  CUcontext attached;
+  CUdeviceptr pointer;
+  uint64_t before = share_used();
+  CHECK_EQUAL(CUDA_SUCCESS, cuCtxCreate_v2(&other, 0, 0));
+  CHECK_EQUAL(CUDA_SUCCESS, cuMemAlloc_v2(&pointer, 100 * MIB));
+  uint64_t with = share_used();
+  CHECK_EQUAL(CUDA_SUCCESS, cuCtxAttach(&attached, 0));
+  CHECK_EQUAL(CUDA_SUCCESS, cuCtxDetach(attached));
+  CHECK_EQUAL(with, share_used());
+  CHECK(with >= before + 100 * MIB);
+  CHECK_EQUAL(CUDA_SUCCESS, cuCtxDetach(other));
+  CHECK_EQUAL(before, share_used());
+  CHECK_EQUAL(CUDA_SUCCESS, cuCtxSetCurrent(context));
+}
+
 struct worker {
   unsigned int seed;
   bool code;
@@ -177,6 +194,7 @@ static void without_nvml_nothing_changes(void) {
   CHECK_EQUAL(before, share_used());
   CHECK_EQUAL(CUDA_SUCCESS, cuModuleUnload(module));
   CHECK_EQUAL(before, share_used());
+  a_context_that_another_user_is_attached_to_does_not_end();
   CHECK_EQUAL(CUDA_SUCCESS, cuDevicePrimaryCtxReset_v2(0));
   CHECK_EQUAL(0, share_used());
 }
@@ -214,6 +232,7 @@ int main(int count, char **arguments) {
   limits_of_the_context_are_counted_as_they_change();
   growth_past_the_share_is_not_refused_and_the_next_allocation_is();
   what_a_context_took_ends_with_it();
+  a_context_that_another_user_is_attached_to_does_not_end();
   racing_allocations_are_never_taken_for_growth();
   the_last_context_takes_all_with_it();
   return 0;

@@ -50,9 +50,8 @@ static CUresult put_async_per_thread(const struct held *held) {
   return result == CUDA_SUCCESS ? cuStreamSynchronize_ptsz(NULL) : result;
 }
 
-static CUresult get_from_pool(size_t bytes, struct held *held) {
-  CUmemPoolProps props = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
-                          .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}};
+static CUresult get_from_pool_in(CUmemLocation location, size_t bytes, struct held *held) {
+  CUmemPoolProps props = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED, .location = location};
   CUmemoryPool pool;
   CUresult result = cuMemPoolCreate(&pool, &props);
   if (result != CUDA_SUCCESS) {
@@ -66,6 +65,13 @@ static CUresult get_from_pool(size_t bytes, struct held *held) {
     CHECK_EQUAL(CUDA_SUCCESS, cuMemPoolDestroy(pool));
   }
   return result;
+}
+static CUresult get_from_pool(size_t bytes, struct held *held) {
+  return get_from_pool_in((CUmemLocation){.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}, bytes, held);
+}
+static CUresult get_from_localized_pool(size_t bytes, struct held *held) {
+  CUmemLocation location = {.type = CU_MEM_LOCATION_TYPE_DEVICE_LOCALITY_DOMAIN, .localized = {.deviceId = 0}};
+  return get_from_pool_in(location, bytes, held);
 }
 static CUresult put_from_pool(const struct held *held) {
   CHECK_EQUAL(CUDA_SUCCESS, cuMemFreeAsync(held->value, NULL));
@@ -97,6 +103,15 @@ static CUresult get_physical(size_t bytes, struct held *held) {
   return result;
 }
 static CUresult put_physical(const struct held *held) { return cuMemRelease(held->value); }
+
+static CUresult get_localized(size_t bytes, struct held *held) {
+  CUmemAllocationProp props = device_memory();
+  CUmemGenericAllocationHandle handle;
+  props.location = (CUmemLocation){.type = CU_MEM_LOCATION_TYPE_DEVICE_LOCALITY_DOMAIN, .localized = {.deviceId = 0}};
+  CUresult result = cuMemCreate(&handle, bytes / (2 * MIB) * (2 * MIB), &props, 0);
+  held->value = handle;
+  return result;
+}
 
 static CUresult get_mapped(size_t bytes, struct held *held) {
   bytes = bytes / (2 * MIB) * (2 * MIB);
@@ -179,6 +194,28 @@ static CUresult put_graph(const struct held *held) {
   return cuDeviceGraphMemTrim(0);
 }
 
+/* Uploading takes the memory before anything is launched. */
+static CUresult get_uploaded(size_t bytes, struct held *held) {
+  CUgraph graph;
+  CUgraphNode node;
+  CUgraphExec exec;
+  CUDA_GRAPH_INSTANTIATE_PARAMS how = {.flags = CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD};
+  CHECK_EQUAL(CUDA_SUCCESS, cuGraphCreate(&graph, 0));
+  CUDA_MEM_ALLOC_NODE_PARAMS params = {.poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+                                                     .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}},
+                                       .bytesize = bytes};
+  CHECK_EQUAL(CUDA_SUCCESS, cuGraphAddMemAllocNode(&node, graph, NULL, 0, &params));
+  CUresult result = cuGraphInstantiateWithParams(&exec, graph, &how);
+  CHECK_EQUAL(result == CUDA_SUCCESS ? CUDA_GRAPH_INSTANTIATE_SUCCESS : CUDA_GRAPH_INSTANTIATE_ERROR, how.result_out);
+  CHECK_EQUAL(CUDA_SUCCESS, cuGraphDestroy(graph));
+  held->value = (uintptr_t)exec;
+  return result;
+}
+static CUresult put_uploaded(const struct held *held) {
+  CHECK_EQUAL(CUDA_SUCCESS, cuGraphExecDestroy((CUgraphExec)(uintptr_t)held->value));
+  return cuDeviceGraphMemTrim(0);
+}
+
 static CUresult get_captured(size_t bytes, struct held *held) {
   CUstream stream;
   CUgraph graph;
@@ -217,6 +254,9 @@ static const struct path paths[] = {
     {"cuArray3DCreate", get_array_3d, put_array},
     {"cuMipmappedArrayCreate", get_mipmap, put_mipmap},
     {"cuGraphAddMemAllocNode", get_graph, put_graph},
+    {"cuGraphInstantiateWithParams, uploading", get_uploaded, put_uploaded},
+    {"cuMemCreate, in a part of the device", get_localized, put_physical},
+    {"cuMemPoolCreate, in a part of the device", get_from_localized_pool, put_from_pool},
     {"cuMemAllocAsync, captured", get_captured, put_graph},
 };
 

@@ -69,6 +69,7 @@ static CUresult new_array(struct fake_context *context, const CUDA_ARRAY3D_DESCR
 
 static void delete_array(struct fake_array *array) {
   pthread_mutex_lock(&fake_lock);
+  fake_array_unmap(array);
   if (array->block != NULL && array->block->live) {
     fake_memory_release(array->block);
   }
@@ -153,6 +154,9 @@ CUresult cuArrayGetMemoryRequirements(CUDA_ARRAY_MEMORY_REQUIREMENTS *out, CUarr
 }
 
 static void delete_levels(struct fake_mipmap *mipmap) {
+  pthread_mutex_lock(&fake_lock);
+  fake_array_unmap(mipmap);
+  pthread_mutex_unlock(&fake_lock);
   for (unsigned i = 0; i < mipmap->level_count; i++) {
     delete_array(mipmap->levels[i]);
   }

@@ -308,6 +308,29 @@ CUresult cuCtxDestroy(CUcontext context) {
   return destroy(context);
 }
 
+CUresult cuCtxAttach(CUcontext *out, unsigned flags) {
+  FAKE_ENTER(cuCtxAttach);
+  if (out == NULL || flags != 0 || depth == 0) {
+    return depth == 0 ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_VALUE;
+  }
+  (void)__atomic_add_fetch(&stack[depth - 1]->references, 1, __ATOMIC_RELAXED);
+  *out = (CUcontext)stack[depth - 1];
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxDetach(CUcontext handle) {
+  FAKE_ENTER(cuCtxDetach);
+  struct fake_context *context = (struct fake_context *)handle;
+  if (!fake_object_is(context, FAKE_CONTEXT) || !context->active) {
+    return CUDA_ERROR_INVALID_CONTEXT;
+  }
+  if (context->references == 0 || context->primary) {
+    return destroy(handle);
+  }
+  (void)__atomic_sub_fetch(&context->references, 1, __ATOMIC_RELAXED);
+  return CUDA_SUCCESS;
+}
+
 static CUresult push(CUcontext handle) {
   struct fake_context *context = (struct fake_context *)handle;
   if (!fake_object_is(context, FAKE_CONTEXT) || !context->active) {

@@ -56,8 +56,8 @@ struct fake_context {
   CUdevice device;
   int unit;
   bool primary;
-  bool active; /* false: destroyed, or a primary context nobody holds */
-  unsigned references;
+  bool active;         /* false: destroyed, or a primary context nobody holds */
+  unsigned references; /* of a primary context; of another one attachments besides its maker's */
   unsigned flags;
   uint64_t id;
   uint64_t charged;
@@ -273,6 +273,7 @@ struct fake_mipmap {
 };
 
 struct fake_array *fake_array_of(CUarray handle); /* NULL when it is none */
+void fake_array_unmap(const void *resource);      /* array_map.c: an array or mipmap ends; needs fake_lock */
 
 /* ---- modules (module.c) -------------------------------------------------------------------------------------- */
 
@@ -369,6 +370,7 @@ CUresult fake_graph_run(struct fake_graph *graph, struct fake_stream *stream);
 CUresult fake_graph_block_new(int unit, size_t bytes, struct fake_block **block);
 CUresult fake_graph_block_commit(struct fake_block *block, bool auto_free);
 CUresult fake_graph_block_release(struct fake_block *block);
+CUresult fake_graph_upload(const struct fake_graph *graph); /* takes what its nodes will need */
 struct fake_block *fake_graph_block_at(CUdeviceptr pointer);
 
 CUresult fake_capture_add(struct fake_stream *stream, const struct fake_work *work);

@@ -165,6 +165,9 @@ CUresult cuGraphInstantiateWithParams(CUgraphExec *out, CUgraph handle, CUDA_GRA
     return CUDA_ERROR_INVALID_VALUE;
   }
   CUresult result = instantiate(out, graph, parameters->flags);
+  if (result == CUDA_SUCCESS && (parameters->flags & CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD) != 0) {
+    result = fake_graph_upload(((struct fake_exec *)*out)->graph);
+  }
   parameters->hErrNode_out = NULL;
   parameters->result_out = result == CUDA_SUCCESS ? CUDA_GRAPH_INSTANTIATE_SUCCESS : CUDA_GRAPH_INSTANTIATE_ERROR;
   return result;
@@ -189,8 +192,8 @@ CUresult cuGraphExecDestroy(CUgraphExec handle) {
 CUresult cuGraphUpload(CUgraphExec handle, CUstream stream_handle) {
   ENTER_EXEC(cuGraphUpload);
   struct fake_stream *stream = NULL;
-  (void)exec;
-  return fake_stream_resolve(stream_handle, &stream);
+  FAKE_TRY(fake_stream_resolve(stream_handle, &stream));
+  return fake_graph_upload(exec->graph);
 }
 
 CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {

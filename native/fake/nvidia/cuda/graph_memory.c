@@ -128,3 +128,30 @@ CUresult cuDeviceSetGraphMemAttribute(CUdevice device, CUgraphMem_attribute attr
   pthread_mutex_unlock(&fake_lock);
   return CUDA_SUCCESS;
 }
+
+static void count_needs(const struct fake_graph *graph, uint64_t needs[FAKE_MAX_UNITS]) {
+  for (const struct fake_node *node = graph->first; node != NULL; node = node->next) {
+    if (node->work.kind == FAKE_WORK_ALLOCATE && node->work.as.block->charged == 0) {
+      needs[node->work.as.block->unit] += fake_round_up(node->work.as.block->size, FAKE_SMALL_BYTES);
+    } else if (node->work.kind == FAKE_WORK_CHILD) {
+      count_needs(node->work.as.child, needs);
+    }
+  }
+}
+
+CUresult fake_graph_upload(const struct fake_graph *graph) {
+  uint64_t needs[FAKE_MAX_UNITS] = {0};
+  CUresult result = CUDA_SUCCESS;
+  pthread_mutex_lock(&fake_lock);
+  count_needs(graph, needs);
+  for (int unit = 0; unit < FAKE_MAX_UNITS && result == CUDA_SUCCESS; unit++) {
+    uint64_t wanted = fake_round_up(pools[unit].used + needs[unit], FAKE_CHUNK_BYTES);
+    if (needs[unit] != 0 && wanted > pools[unit].reserved) {
+      bool fits = fake_state_charge(fake_driver.state, unit, wanted - pools[unit].reserved);
+      result = fits ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+      pools[unit].reserved = fits ? wanted : pools[unit].reserved;
+    }
+  }
+  pthread_mutex_unlock(&fake_lock);
+  return result;
+}

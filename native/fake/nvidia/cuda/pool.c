@@ -192,13 +192,14 @@ CUresult cuMemPoolCreate(CUmemoryPool *out, const CUmemPoolProps *properties) {
   if (out == NULL || properties == NULL) {
     return CUDA_ERROR_INVALID_VALUE;
   }
-  bool host = properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE;
-  if (!host && !fake_device_valid(properties->location.id)) {
+  bool localized = properties->location.type == CU_MEM_LOCATION_TYPE_DEVICE_LOCALITY_DOMAIN;
+  bool host = properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE && !localized;
+  CUdevice device = localized ? properties->location.localized.deviceId : properties->location.id;
+  if (!host && !fake_device_valid(device)) {
     return CUDA_ERROR_INVALID_DEVICE;
   }
   pthread_mutex_lock(&fake_lock);
-  struct fake_pool *pool =
-      new_pool(host ? 0 : properties->location.id, host ? -1 : fake_driver.units[properties->location.id]);
+  struct fake_pool *pool = new_pool(host ? 0 : device, host ? -1 : fake_driver.units[device]);
   if (pool != NULL) {
     pool->max_size = properties->maxSize;
     pool->handle_types = properties->handleTypes;

@@ -21,6 +21,12 @@ static CUresult check(const CUmemAllocationProp *properties, int *unit) {
     }
     *unit = fake_driver.units[properties->location.id];
     return CUDA_SUCCESS;
+  case CU_MEM_LOCATION_TYPE_DEVICE_LOCALITY_DOMAIN: /* of which each card has one */
+    if (!fake_device_valid(properties->location.localized.deviceId)) {
+      return CUDA_ERROR_INVALID_DEVICE;
+    }
+    *unit = fake_driver.units[properties->location.localized.deviceId];
+    return CUDA_SUCCESS;
   case CU_MEM_LOCATION_TYPE_HOST:
   case CU_MEM_LOCATION_TYPE_HOST_NUMA:
   case CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT:
