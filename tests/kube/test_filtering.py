@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -138,15 +139,15 @@ def lock_since(seconds: float, owner: str) -> str:
 @pytest.mark.parametrize(
     ("lock", "chosen"),
     [
-        pytest.param(lock_since(60, "other"), "n2", id="stuck"),
-        pytest.param(lock_since(60, "a"), "n1", id="our own"),
-        pytest.param(lock_since(3600, "other"), "n1", id="expired"),
-        pytest.param("nonsense", "n1", id="unreadable"),
+        pytest.param(lambda: lock_since(60, "other"), "n2", id="stuck"),
+        pytest.param(lambda: lock_since(60, "a"), "n1", id="our own"),
+        pytest.param(lambda: lock_since(3600, "other"), "n1", id="expired"),
+        pytest.param(lambda: "nonsense", "n1", id="unreadable"),
     ],
 )
 @in_loop
-async def test_a_node_whose_lock_is_stuck_is_the_last_choice(lock: str, chosen: str) -> None:
-    locked = node("n1", late=False, **{LOCK: lock})
+async def test_a_node_whose_lock_is_stuck_is_the_last_choice(lock: Callable[[], str], chosen: str) -> None:
+    locked = node("n1", late=False, **{LOCK: lock()})  # now: a lock of the time of collection may have expired
     desk = Desk(cache_of(locked, node("n2", late=False)))
     desk.cache.put_pod(decode_pod(json.dumps(placed("held", "GPU-n1-0", "n1", 1000)).encode()))  # binpack likes n1
     assert (await desk.filtering.filter(ask(pod("a"), "n1", "n2"))).node_names == [chosen]
