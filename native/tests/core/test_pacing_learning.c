@@ -40,7 +40,7 @@ static void one_launch_tells_all_processes_what_launches_take(void) {
 
 static void whatever_they_take_few_launches_run_unpaid(void) {
   for (uint32_t percent = 10; percent <= 90; percent += 40) {
-    begin_with(percent, 64, 10 * S);
+    begin_with(percent, 16, 10 * S);
     simulate(9 * S);
     printf("%" PRIu64 " launches at %u percent\n", launches(), percent);
     CHECK(launches() <= 8);
