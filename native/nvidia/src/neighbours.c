@@ -27,7 +27,8 @@
 #define SECOND_US 1000000ULL
 
 struct watch {
-  uint64_t looked_ns; /* the thread that moves it looks */
+  uint64_t looked_ns;
+  uint32_t looking; /* a thread does; the rest but `contenders` is its own meanwhile */
   uint32_t looks;
   uint64_t others_ns; /* when others were last seen; 0: never */
   uint32_t contenders;
@@ -126,10 +127,11 @@ void hami_neighbours_watch(int device) {
   }
   struct watch *watch = &watches[device];
   uint64_t now_ns = hami_effects_system.coarse_ns();
-  uint64_t looked_ns = __atomic_load_n(&watch->looked_ns, __ATOMIC_RELAXED);
-  if (now_ns - looked_ns >= LOOK_INTERVAL_NS &&
-      __atomic_compare_exchange_n(&watch->looked_ns, &looked_ns, now_ns, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+  if (now_ns - __atomic_load_n(&watch->looked_ns, __ATOMIC_RELAXED) >= LOOK_INTERVAL_NS &&
+      __atomic_exchange_n(&watch->looking, 1, __ATOMIC_ACQUIRE) == 0) {
     look(device, watch, now_ns);
+    __atomic_store_n(&watch->looked_ns, now_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&watch->looking, 0, __ATOMIC_RELEASE);
   }
 }
 
