@@ -37,9 +37,10 @@ class AscendAllocate:
         visible = {VISIBLE: ",".join(str(physical_id(card)) for card in cards)}
         template = self._template(context)
         if template:
-            # The runtime makes the virtual device and its node; the card's own node would give all of it.
+            # The runtime makes the virtual device and its node; the card's own node would give all of it. The firmware
+            # gives it the template's cores and no others.
             env = {**visible, SPECS: template, **library_env(context)}
-            return ContainerEdits(env=env, mounts=library_mounts(context))
+            return ContainerEdits(env=env, mounts=library_mounts(context), cores_elsewhere=True)
         soft = wants_soft_mode(context.pod_annotations)
         quota = self._quota(context) if soft else {}
         return ContainerEdits(

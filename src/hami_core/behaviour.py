@@ -330,7 +330,8 @@ class ContainerEdits:
     """What a container needs to use its share: the node's answer to kubelet, and `hami run`'s environment.
 
     `files` are read-only files to be made before the container starts, path below the folder of its limits file ->
-    text; a mount must name what the container shall see of them.
+    text; a mount must name what the container shall see of them. `cores_elsewhere` says that the driver or the firmware
+    holds the container to its cores: the isolation library, which would take the share of a share, then only counts.
     """
 
     env: Mapping[str, str] = attrs.field(factory=dict, hash=False)
@@ -338,6 +339,7 @@ class ContainerEdits:
     device_nodes: tuple[tuple[str, str], ...] = ()  # path, cgroup permissions
     annotations: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     files: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    cores_elsewhere: bool = False
 
 
 @attrs.frozen(kw_only=True)

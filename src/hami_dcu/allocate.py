@@ -40,6 +40,7 @@ def allocate(context: AllocationContext) -> ContainerEdits:
         mounts=(*library_mounts(context), *mounts),
         device_nodes=tuple(dict.fromkeys(nodes)),
         files={} if vdev is None else {vdev.file: vdev.render()},
+        cores_elsewhere=vdev is not None,  # the driver gives the virtual card its compute units and no others
     )
 
 

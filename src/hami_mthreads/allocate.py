@@ -12,6 +12,7 @@ from hami_core.behaviour import AllocationContext, ContainerEdits
 from hami_core.isolation.edits import library_env, library_mounts
 from hami_core.isolation.nodes import card_nodes
 from hami_core.units import MIB
+from hami_mthreads.facts import SGPU_MODULE
 
 VISIBLE = "MTHREADS_VISIBLE_DEVICES"
 """What Moore Threads' container toolkit reads: the driver's numbers of cards."""
@@ -26,7 +27,8 @@ def allocate(context: AllocationContext) -> ContainerEdits:
     """Edits for the container that holds `context.shares`, cards in the order it shall see them."""
     cards = [context.devices[share.uuid] for share in context.shares]
     env = {VISIBLE: ",".join(str(card.index) for card in cards), **library_env(context)}
-    if len(context.shares) == 1 and context.shares[0].memory_mib < cards[0].memory_mib:
+    shared = len(context.shares) == 1 and context.shares[0].memory_mib < cards[0].memory_mib
+    if shared:
         # The module shares out one card; several cards of a container are whole ones.
         (share,) = context.shares
         env[MEMORY_LIMIT] = str(share.memory_mib * MIB)
@@ -37,4 +39,5 @@ def allocate(context: AllocationContext) -> ContainerEdits:
         env=env,
         mounts=library_mounts(context),
         device_nodes=tuple((node, _RIGHTS) for node in dict.fromkeys(nodes)),
+        cores_elsewhere=shared and cards[0].custom.get(SGPU_MODULE) is True,
     )

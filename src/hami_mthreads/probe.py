@@ -17,6 +17,7 @@ from hami_core.isolation.nodes import DEVICE_NODES
 from hami_core.native_library import LibraryMissing, LibraryPlace
 from hami_core.pci import LEVELS, SYSFS, bus_id, numa_node, only_node
 from hami_core.units import MIB
+from hami_mthreads.facts import SGPU_MODULE
 
 try:
     import pymtml as mtml
@@ -29,17 +30,20 @@ PLACE = LibraryPlace(
 )
 CARD_CORES = 16  # HAMi's parts of a card's compute
 
+_MODULE_FOLDER = "sgpu_km"  # below /proc
+
 _NEEDED = ("mtmlLibraryInit", "mtmlLibraryCountDevice", "mtmlLibraryInitDeviceByIndex", "mtmlDeviceGetUUID")
 _NODE_WORDS = 2  # hold the 128 NUMA nodes that any machine with GPUs has
 
 T = TypeVar("T")
 
 
-def probe(sysfs: Path = SYSFS) -> ProbeReport:
+def probe(sysfs: Path = SYSFS, proc: Path = Path("/proc")) -> ProbeReport:
     """The Moore Threads GPUs of this host.
 
     Args:
         sysfs: where the kernel's device tree is mounted; tells the NUMA node where MTML does not.
+        proc: where the kernel tells of itself; has a folder of the module that shares out cards, if it is loaded.
 
     Raises:
         ProbeFailed: MTML is there and does not work, or its binding is not installed.
@@ -58,12 +62,16 @@ def probe(sysfs: Path = SYSFS) -> ProbeReport:
             return ProbeReport(vendor=VENDOR, missing="Moore Threads' driver is not loaded")
         raise ProbeFailed(f"MTML does not start: {_said(err)}") from err
     try:
-        return ProbeReport(vendor=VENDOR, driver=_driver() or "unknown", devices=_devices(sysfs))
+        return ProbeReport(
+            vendor=VENDOR,
+            driver=_driver() or "unknown",
+            devices=_devices(sysfs, module=(proc / _MODULE_FOLDER).is_dir()),
+        )
     finally:
         _ask(mtml.mtmlLibraryShutDown)
 
 
-def _devices(sysfs: Path) -> tuple[ProbedDevice, ...]:
+def _devices(sysfs: Path, *, module: bool) -> tuple[ProbedDevice, ...]:
     try:
         count: int = mtml.mtmlLibraryCountDevice()
     except mtml.MTMLError as err:
@@ -80,10 +88,10 @@ def _devices(sysfs: Path) -> tuple[ProbedDevice, ...]:
         if count and not cards:
             raise ProbeFailed(f"MTML counts {count} GPUs and names none of them")
         peers = {uuid: handle for handle, uuid in cards.values()}
-        return tuple(_device(index, uuid, peers, sysfs) for index, (_, uuid) in cards.items())
+        return tuple(_device(index, uuid, peers, sysfs, module=module) for index, (_, uuid) in cards.items())
 
 
-def _device(index: int, uuid: str, peers: dict[str, Any], sysfs: Path) -> ProbedDevice:
+def _device(index: int, uuid: str, peers: dict[str, Any], sysfs: Path, *, module: bool) -> ProbedDevice:
     handle = peers[uuid]
     total, used, note = _memory(handle)
     pci = _ask(mtml.mtmlDeviceGetPciInfo, handle)
@@ -100,7 +108,11 @@ def _device(index: int, uuid: str, peers: dict[str, Any], sysfs: Path) -> Probed
         healthy=not note,
         health_note=note,
         links=_links(uuid, peers),
-        custom={DEVICE_NODES: _nodes(handle), **({} if bus is None else {"pci_bus_id": bus})},
+        custom={
+            DEVICE_NODES: _nodes(handle),
+            **({SGPU_MODULE: True} if module else {}),
+            **({} if bus is None else {"pci_bus_id": bus}),
+        },
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hami_core.behaviour import AllocationContext
 from hami_core.errors import BadConfig
 from hami_core.isolation.limits import CorePolicy, DeviceLimits, LimitsFile, limits_of, parse_limits, render_limits
+from hami_core.isolation.rewriting import set_limits
 from hami_core.model import Device, DeviceShare
 
 words = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="="), min_size=1, max_size=60)
@@ -50,6 +51,23 @@ def test_the_text_is_the_documented_one():
         "device GPU-a memory_mib=23034 core_percent=30\n"
         "device GPU-b core_percent=0\n"
     )
+
+
+def test_cores_that_something_else_holds_have_no_percent_and_get_none(tmp_path):
+    context = AllocationContext(
+        shares=(DeviceShare(uuid="a", memory_mib=16, core_units=30),),
+        devices={},
+        limits_file=tmp_path / "limits",
+        region_file=tmp_path / "region",
+    )
+    limits = limits_of(context, cores_elsewhere=True)
+    assert limits.render().endswith("device a memory_mib=16 core_percent=0 cores=elsewhere\n")
+    assert parse_limits(limits.render()) == limits
+    limits.write(context.limits_file)
+    assert set_limits(context.limits_file, {"a": DeviceLimits(uuid="a", memory_mib=32, core_percent=50)})
+    assert context.limits_file.read_text().endswith("device a memory_mib=32 core_percent=0 cores=elsewhere\n")
+    with pytest.raises(ValueError, match="core_percent must not be set where something else holds the cores"):
+        DeviceLimits(uuid="a", core_percent=30, cores_elsewhere=True)
 
 
 def test_the_limits_of_a_container_come_from_its_shares():

@@ -16,6 +16,7 @@ import attrs
 import pytest
 from tests.vendors import card, loaded
 
+import hami_ascend
 import hami_dcu
 import hami_iluvatar
 import hami_mthreads
@@ -141,3 +142,20 @@ def test_custom_facts_of_a_wrong_kind_are_not_believed() -> None:
     edits = edits_of(attrs.evolve(case, cards=tuple({**item, "custom": facts} for item in case.cards)))
     assert ("/dev/dri/card1", "rw") in edits.device_nodes
     assert not edits.files
+
+
+def test_cores_that_the_driver_holds_are_not_held_again() -> None:
+    held = {case.name: edits_of(case).cores_elsewhere for case in CASES}
+    assert {name for name, elsewhere in held.items() if elsewhere} == {"dcu-share"}
+    (case,) = (case for case in CASES if case.name == "mthreads-share")
+    with_module = tuple({**facts, "custom": {**facts["custom"], "sgpu_module": True}} for facts in case.cards)
+    assert edits_of(attrs.evolve(case, cards=with_module)).cores_elsewhere
+    cut = Case(
+        name="template",
+        plugin=hami_ascend,
+        family="Ascend910B3",
+        cards=({"uuid": "NPU-0", "memory_mib": 65_536},),
+        shares=((0, 16_384, 0),),
+    )
+    assert edits_of(cut).cores_elsewhere
+    assert not edits_of(cut, pod_annotations={"huawei.com/vnpu-mode": "hami-core"}).cores_elsewhere

@@ -19,6 +19,10 @@ from hami_core.model import Device, DeviceShare
 from hami_core.values import text, whole
 
 _FULL_PERCENT = 100
+
+CORES_ELSEWHERE = "cores=elsewhere"
+"""A word of a device's line: who changes limits leaves its cores alone."""
+
 MOST_BYTES = 65536
 """Of a limits file: HAMI_LIMITS_MAX_FILE_BYTES of the C core."""
 
@@ -57,7 +61,8 @@ class DeviceLimits:
     """Limits on one device. `None` means no limit, or nothing to say.
 
     `contended` tells whether others work on the device; without it the library finds out by itself. `yields` makes
-    launches wait, each for a second at most, for a container of higher priority.
+    launches wait, each for a second at most, for a container of higher priority. `cores_elsewhere` says that the driver
+    or the firmware holds to the share of compute time; then the file sets no percent, and no later change does.
     """
 
     uuid: str = attrs.field(validator=_one_word)
@@ -65,6 +70,15 @@ class DeviceLimits:
     core_percent: int | None = attrs.field(default=None, validator=attrs.validators.optional(whole(1, _FULL_PERCENT)))
     contended: bool | None = None
     yields: bool = False
+    cores_elsewhere: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Two that hold to a share give a share of the share."""
+        if self.cores_elsewhere and self.core_percent is not None:
+            raise ValueError(
+                f"{self.uuid}: core_percent must not be set where something else holds the cores; "
+                f"got {self.core_percent}"
+            )
 
 
 def _few_and_different(
@@ -131,13 +145,17 @@ def write_limits(path: Path, content: str) -> None:
         raise
 
 
-def limits_of(context: AllocationContext) -> LimitsFile:
+def limits_of(context: AllocationContext, *, cores_elsewhere: bool = False) -> LimitsFile:
     """The limits of a container that holds the shares of `context`.
 
-    A share without memory or cores has no limit on them; core units become percent of the card.
+    A share without memory or cores has no limit on them; core units become percent of the card, unless something else
+    holds the container to them.
     """
+    devices = [limits_of_share(share, context.devices.get(share.uuid)) for share in context.shares]
+    if cores_elsewhere:
+        devices = [attrs.evolve(device, core_percent=None, cores_elsewhere=True) for device in devices]
     return LimitsFile(
-        devices=tuple(limits_of_share(share, context.devices.get(share.uuid)) for share in context.shares),
+        devices=tuple(devices),
         region=context.region_file,
         core_policy=CorePolicy(context.core_policy),
         priority=context.priority,
@@ -194,6 +212,8 @@ def _device_line(device: DeviceLimits) -> str:
         words.append(f"contended={_word(device.contended)}")
     if device.yields:
         words.append("yield=yes")
+    if device.cores_elsewhere:
+        words.append(CORES_ELSEWHERE)
     return " ".join(words)
 
 
@@ -223,6 +243,7 @@ def _parse_device(words: list[str]) -> DeviceLimits:
         core_percent=(_number(values["core_percent"]) or None) if "core_percent" in values else None,
         contended=_flag(values["contended"]) if "contended" in values else None,
         yields=_flag(values["yield"]) if "yield" in values else False,
+        cores_elsewhere=CORES_ELSEWHERE in words,
     )
 
 

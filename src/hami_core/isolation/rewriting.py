@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-from hami_core.isolation.limits import MOST_BYTES, DeviceLimits, LimitsFile, parse_limits, write_limits
+from hami_core.isolation.limits import CORES_ELSEWHERE, MOST_BYTES, DeviceLimits, LimitsFile, parse_limits, write_limits
 from hami_core.isolation.region import RegionProcess, RegionView
 from hami_core.isolation.untrusted import read_untrusted
 from hami_core.units import MIB
@@ -133,5 +133,6 @@ def _line(line: str, wanted: Mapping[str, DeviceLimits]) -> str:
         return line
     limits = wanted[parts[1]]
     words = [] if limits.memory_mib is None else [f"memory_mib={limits.memory_mib}"]
-    words.append(f"core_percent={limits.core_percent or 0}")
+    core_percent = 0 if CORES_ELSEWHERE in parts else limits.core_percent or 0
+    words.append(f"core_percent={core_percent}")
     return " ".join([*parts[:2], *words, *(part for part in parts[2:] if not part.startswith(_SIZES))])

@@ -77,7 +77,7 @@ class Furnisher:
             self.files.add(folder, edits.files)
         if untouched:
             return _card_only(edits, loaded, folder.path)
-        limits_of(context).write(folder.limits)
+        limits_of(context, cores_elsewhere=edits.cores_elsewhere).write(folder.limits)
         return attrs.evolve(edits, mounts=self._mounts(edits, folder.path, folder.limits, library))
 
     def announce(self, assignment: Assignment, *, cdi_device: str, wanted: tuple[WantedInstance, ...]) -> None:
