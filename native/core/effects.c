@@ -49,6 +49,12 @@ static uint64_t coarse_ns(void) { return read_clock(CLOCK_MONOTONIC_COARSE); }
 static uint64_t real_duration_ns(uint64_t duration_ns) { return duration_ns; }
 #endif
 
+static uint64_t suspended_ns(void) {
+  uint64_t monotonic = read_clock(CLOCK_MONOTONIC);
+  uint64_t boot = read_clock(CLOCK_BOOTTIME);
+  return boot > monotonic ? boot - monotonic : 0;
+}
+
 static void sleep_ns(uint64_t duration_ns) {
   int saved = errno;
   duration_ns = real_duration_ns(duration_ns);
@@ -120,6 +126,7 @@ static bool beyond_reach(const char *path) {
 const struct hami_effects hami_effects_system = {
     .now_ns = now_ns,
     .coarse_ns = coarse_ns,
+    .suspended_ns = suspended_ns,
     .sleep_ns = sleep_ns,
     .pid = pid,
     .pid_exists = pid_exists,

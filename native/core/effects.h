@@ -20,8 +20,9 @@ struct hami_file_version {
 };
 
 struct hami_effects {
-  uint64_t (*now_ns)(void);    /* CLOCK_MONOTONIC, exact */
-  uint64_t (*coarse_ns)(void); /* the same clock, a few ms late and a few ns cheap */
+  uint64_t (*now_ns)(void);       /* CLOCK_MONOTONIC, exact */
+  uint64_t (*coarse_ns)(void);    /* the same clock, a few ms late and a few ns cheap */
+  uint64_t (*suspended_ns)(void); /* time that the boot's clock, by which /proc tells starts, is ahead of it */
   void (*sleep_ns)(uint64_t duration_ns);
   uint32_t (*pid)(void);
   bool (*pid_exists)(uint32_t pid); /* a process of that number exists, whoever owns it, zombies included */

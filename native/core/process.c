@@ -126,8 +126,12 @@ void hami_identity_read(const struct hami_effects *effects, struct hami_identity
 uint64_t hami_namespace_birth_ns(const struct hami_effects *effects) {
   struct stat_fields first = {0};
   long ticks_per_s = sysconf(_SC_CLK_TCK);
-  bool known = read_stat(effects, 1, &first, NULL) && ticks_per_s > 0;
-  return known ? first.start_time * (1000000000ULL / (uint64_t)ticks_per_s) : 0;
+  if (!read_stat(effects, 1, &first, NULL) || ticks_per_s <= 0) {
+    return 0;
+  }
+  uint64_t started_ns = first.start_time * (1000000000ULL / (uint64_t)ticks_per_s);
+  uint64_t suspended_ns = effects->suspended_ns();
+  return started_ns > suspended_ns ? started_ns - suspended_ns : 1;
 }
 
 struct hami_self *hami_self_create(const struct hami_effects *effects) {

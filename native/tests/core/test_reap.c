@@ -113,6 +113,21 @@ static void another_namespace_s_slots_go_when_silent_and_older_than_this_one(voi
   CHECK_EQUAL(1, hami_reap(&living->region, &world_effects, self));
 }
 
+static void a_namespace_is_no_younger_for_a_machine_that_slept(void) {
+  begin();
+  world_start(1);
+  uint64_t born = hami_namespace_birth_ns(&world_effects);
+  struct hami_region_slot *record = hami_slot_record(&dying->region, dying->ledger.self->slot);
+  struct hami_identity *self = &living->ledger.self->identity;
+  record->pid_namespace = self->pid_namespace + 1;
+  record->attached_ns = born - 1;
+  record->active_ns = world_now_ns - 60000000000ULL;
+  world_suspended_ns = 2; /* /proc counts that time in: the namespace is that much older than it looks */
+  CHECK_EQUAL(0, hami_reap(&living->region, &world_effects, self));
+  world_suspended_ns = 0;
+  CHECK_EQUAL(1, hami_reap(&living->region, &world_effects, self));
+}
+
 static void a_slot_half_taken_by_a_dead_process_is_freed(void) {
   begin();
   uint64_t *owner = hami_slot_owner(&living->region, 20);
@@ -131,6 +146,7 @@ int main(void) {
   RUN(a_process_taken_for_dead_counts_again_at_its_next_operation);
   RUN(a_restored_process_is_known_by_its_new_start);
   RUN(another_namespace_s_slots_go_when_silent_and_older_than_this_one);
+  RUN(a_namespace_is_no_younger_for_a_machine_that_slept);
   RUN(a_slot_half_taken_by_a_dead_process_is_freed);
   world_free(living);
   world_free(dying);

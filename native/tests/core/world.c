@@ -11,6 +11,7 @@
 #define MOST_PROCESSES 4096
 
 uint64_t world_now_ns;
+uint64_t world_suspended_ns;
 uint64_t world_slept_ns;
 void (*world_on_sleep)(void);
 uint32_t world_pid;
@@ -22,6 +23,8 @@ static char *contents[MOST_PROCESSES]; /* /proc/PID/stat by pid; NULL: no such p
 static unsigned int starts;
 
 static uint64_t now_ns(void) { return world_now_ns; }
+
+static uint64_t suspended_ns(void) { return world_suspended_ns; }
 
 static void sleep_ns(uint64_t duration_ns) {
   world_now_ns += duration_ns;
@@ -62,6 +65,7 @@ static bool within_reach(const char *path) {
 const struct hami_effects world_effects = {
     .now_ns = now_ns,
     .coarse_ns = now_ns,
+    .suspended_ns = suspended_ns,
     .sleep_ns = sleep_ns,
     .pid = pid,
     .pid_exists = pid_exists,
@@ -104,6 +108,7 @@ void world_begin(void) {
   }
   world_now_ns = 1000000000000ULL;
   world_slept_ns = 0;
+  world_suspended_ns = 0;
   world_on_sleep = NULL;
   world_pid = 0;
   world_limits = "limits";

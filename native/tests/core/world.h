@@ -11,6 +11,7 @@
 #define MIB (1ULL << 20)
 
 extern uint64_t world_now_ns;
+extern uint64_t world_suspended_ns;  /* how long the machine slept */
 extern uint64_t world_slept_ns;      /* sum of all sleeps */
 extern void (*world_on_sleep)(void); /* called in every sleep; may be NULL */
 extern uint32_t world_pid;           /* what effects.pid answers: the process acting now */
