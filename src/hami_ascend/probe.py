@@ -12,7 +12,7 @@ from typing import Any
 from hami_ascend.dcmi import MEANINGS, NEEDED, NO_DEVICE, PLACE, Chip, chips, driver_version
 from hami_core.behaviour import ProbedDevice, ProbeReport
 from hami_core.errors import ProbeFailed
-from hami_core.native_library import LibraryMissing
+from hami_core.native_library import NothingHere, Starting
 
 VENDOR = "ascend"
 
@@ -20,6 +20,14 @@ _WARNING = 1
 _HEALTH = {2: "alarm", 3: "critical"}
 _RING_OF_FOUR = 4
 _MODULES = "Ascend910"  # the 910C, whose cards are all on one network
+_STARTING = Starting(
+    driver="Ascend's driver",
+    api="DCMI",
+    needed=NEEDED,
+    meanings=MEANINGS,
+    function="dcmi_init",
+    absent={NO_DEVICE: "Ascend's driver is installed and knows no device"},
+)
 _DRIVER_FILES = (
     "/usr/local/bin/npu-smi",
     "/etc/ascend_install.info",
@@ -38,14 +46,9 @@ def probe(root: Path = Path("/")) -> ProbeReport:
         ProbeFailed: DCMI is there and does not work.
     """
     try:
-        library = PLACE.open(meanings=MEANINGS).need(NEEDED)
-    except LibraryMissing as err:
-        return ProbeReport(vendor=VENDOR, missing=f"Ascend's driver is not installed ({err})")
-    code = library.code("dcmi_init")
-    if code == NO_DEVICE:
-        return ProbeReport(vendor=VENDOR, missing="Ascend's driver is installed and knows no device")
-    if code:
-        raise ProbeFailed(f"DCMI does not start: dcmi_init answered {code}: {MEANINGS.get(code, 'an unknown error')}")
+        library = _STARTING.start(PLACE)
+    except NothingHere as err:
+        return ProbeReport(vendor=VENDOR, missing=str(err))
     found = chips(library)
     named = [(chip, position, uuid) for position, chip in enumerate(found) if (uuid := chip.uuid())]
     if found and not named:

@@ -18,8 +18,12 @@ import attrs
 from hami_core.errors import ProbeFailed
 
 
-class LibraryMissing(ProbeFailed):
-    """The library is not installed: the vendor's driver is not here, which is no fault."""
+class NothingHere(ProbeFailed):
+    """There is nothing of the vendor's to use, which is no fault: what a probe reports as missing."""
+
+
+class LibraryMissing(NothingHere):
+    """The library is not installed."""
 
 
 class FunctionMissing(ProbeFailed):
@@ -84,6 +88,42 @@ class LibraryPlace:
                 continue
         inside = f", nor one in {', '.join(self.folders)}" if self.folders else ""
         raise LibraryMissing(f"no {' or '.join(self.names)}{inside}; {self.variable} can name the file")
+
+
+@attrs.frozen(kw_only=True)
+class Starting:
+    """How a vendor's library is brought to work.
+
+    `driver` and `api` are what messages call the driver and the library. `function` starts the library; None where
+    something else does. `absent` says of codes of it that they are no fault: what they mean, for people.
+    """
+
+    driver: str
+    api: str
+    needed: Collection[str] = ()
+    meanings: Mapping[int, str] = attrs.field(factory=dict)
+    function: str | None = None
+    arguments: tuple[Any, ...] = ()
+    absent: Mapping[int, str] = attrs.field(factory=dict)
+
+    def start(self, place: LibraryPlace) -> NativeLibrary:
+        """The library, loaded and started.
+
+        Raises:
+            NothingHere: there is no driver, or it has no device.
+            ProbeFailed: there is one, and it does not work.
+        """
+        try:
+            library = place.open(meanings=self.meanings).need(self.needed)
+        except LibraryMissing as err:
+            raise NothingHere(f"{self.driver} is not installed ({err})") from err
+        code = 0 if self.function is None else library.code(self.function, *self.arguments)
+        if code in self.absent:
+            raise NothingHere(self.absent[code])
+        if code:
+            meaning = self.meanings.get(code, "an unknown error")
+            raise ProbeFailed(f"{self.api} does not start: {self.function} answered {code}: {meaning}")
+        return library
 
 
 class NativeLibrary:

@@ -18,7 +18,7 @@ import attrs
 from hami_core.behaviour import Link, ProbedDevice, ProbeReport
 from hami_core.errors import ProbeFailed
 from hami_core.isolation.nodes import DEVICE_NODES
-from hami_core.native_library import LibraryMissing, LibraryPlace, NativeLibrary, text_of
+from hami_core.native_library import LibraryPlace, NativeLibrary, NothingHere, Starting, text_of
 from hami_core.pci import SYSFS, bus_id, drm_nodes, numa_node
 from hami_core.units import MIB
 from hami_dcu.paths import DRIVER_PATHS, HOST_PATHS
@@ -48,7 +48,15 @@ _MEANINGS = {
     16: "data that the library did not expect",
     17: "busy",
 }
-_NEEDED = ("rsmi_init", "rsmi_num_monitor_devices", "rsmi_dev_memory_total_get", "rsmi_dev_serial_number_get")
+_STARTING = Starting(
+    driver="Hygon's driver",
+    api="rocm_smi",
+    needed=("rsmi_init", "rsmi_num_monitor_devices", "rsmi_dev_memory_total_get", "rsmi_dev_serial_number_get"),
+    meanings=_MEANINGS,
+    function="rsmi_init",
+    arguments=(c_uint64(0),),
+    absent={_INIT_ERROR: f"no DCU can be used: {_MEANINGS[_INIT_ERROR]}"},
+)
 _VRAM, _DRIVER, _UMC, _XGMI = 0, 0, 1, 2  # rsmi_memory_type_t, rsmi_sw_component_t, rsmi_gpu_block_t, RSMI_IO_LINK_TYPE
 _TEXT_BYTES = 256
 _MOST_PROCESSES = 4096
@@ -90,15 +98,9 @@ def probe(root: Path = Path("/"), sysfs: Path = SYSFS) -> ProbeReport:
         ProbeFailed: rocm_smi is there and does not work.
     """
     try:
-        library = PLACE.open(meanings=_MEANINGS).need(_NEEDED)
-    except LibraryMissing as err:
-        return ProbeReport(vendor=VENDOR, missing=f"Hygon's driver is not installed ({err})")
-    code = library.code("rsmi_init", c_uint64(0))
-    if code == _INIT_ERROR:
-        return ProbeReport(vendor=VENDOR, missing=f"no DCU can be used: {_MEANINGS[code]}")
-    if code:
-        meaning = _MEANINGS.get(code, "an unknown error")
-        raise ProbeFailed(f"rocm_smi does not start: rsmi_init answered {code}: {meaning}")
+        library = _STARTING.start(PLACE)
+    except NothingHere as err:
+        return ProbeReport(vendor=VENDOR, missing=str(err))
     try:
         return _Rsmi(library=library, units=_units_library(), root=root, sysfs=sysfs).report()
     finally:

@@ -17,7 +17,7 @@ import attrs
 from hami_core.behaviour import Link, ProbedDevice, ProbeReport
 from hami_core.errors import ProbeFailed
 from hami_core.isolation.nodes import DEVICE_NODES
-from hami_core.native_library import LibraryMissing, LibraryPlace, NativeLibrary, text_of
+from hami_core.native_library import LibraryPlace, NativeLibrary, NothingHere, Starting, text_of
 from hami_core.pci import LEVELS, SYSFS, bus_id, numa_node
 from hami_core.units import MIB
 
@@ -39,7 +39,14 @@ _MEANINGS = {
     15: "the card is lost",
     999: "an unknown error",
 }
-_NEEDED = ("nvmlInit_v2", "nvmlDeviceGetCount_v2", "nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetUUID")
+_STARTING = Starting(
+    driver="Iluvatar's driver",
+    api="IXML",
+    needed=("nvmlInit_v2", "nvmlDeviceGetCount_v2", "nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetUUID"),
+    meanings=_MEANINGS,
+    function="nvmlInit_v2",
+    absent={_NOT_LOADED: "Iluvatar's driver is not loaded"},
+)
 _LEVEL_STEP = 10  # NVML_TOPOLOGY_INTERNAL is 0, NVML_TOPOLOGY_SYSTEM 50
 _TEXT_BYTES = 96
 _MOST_PROCESSES = 1024
@@ -88,16 +95,9 @@ def probe(root: Path = Path("/"), sysfs: Path = SYSFS) -> ProbeReport:
         ProbeFailed: IXML is there and does not work.
     """
     try:
-        library = PLACE.open(meanings=_MEANINGS).need(_NEEDED)
-    except LibraryMissing as err:
-        return ProbeReport(vendor=VENDOR, missing=f"Iluvatar's driver is not installed ({err})")
-    code = library.code("nvmlInit_v2")
-    if code == _NOT_LOADED:
-        return ProbeReport(vendor=VENDOR, missing="Iluvatar's driver is not loaded")
-    if code:
-        raise ProbeFailed(
-            f"IXML does not start: nvmlInit_v2 answered {code}: {_MEANINGS.get(code, 'an unknown error')}"
-        )
+        library = _STARTING.start(PLACE)
+    except NothingHere as err:
+        return ProbeReport(vendor=VENDOR, missing=str(err))
     try:
         return _Ixml(library=library, root=root, sysfs=sysfs).report()
     finally:

@@ -16,7 +16,7 @@ import attrs
 
 from hami_core.behaviour import Link, ProbedDevice, ProbeReport
 from hami_core.errors import ProbeFailed
-from hami_core.native_library import CallFailed, LibraryMissing, LibraryPlace, NativeLibrary, text_of
+from hami_core.native_library import CallFailed, LibraryPlace, NativeLibrary, NothingHere, Starting, text_of
 
 VENDOR = "mlu"
 PLACE = LibraryPlace(vendor=VENDOR, names=("libcndev.so",), folders=("/usr/local/neuware/lib64",))
@@ -37,7 +37,15 @@ _MEANINGS = {
     13: "no permission",
     14: "not found",
 }
-_NEEDED = ("cndevInit", "cndevGetDeviceCount", "cndevGetDeviceHandleByIndex", "cndevGetUUID", "cndevGetMemoryUsageV2")
+_STARTING = Starting(
+    driver="Cambricon's driver",
+    api="CNDEV",
+    needed=("cndevInit", "cndevGetDeviceCount", "cndevGetDeviceHandleByIndex", "cndevGetUUID", "cndevGetMemoryUsageV2"),
+    meanings=_MEANINGS,
+    function="cndevInit",
+    arguments=(c_int32(0),),
+    absent={code: f"no MLU can be used: {_MEANINGS[code]}" for code in (_NO_DRIVER, _NO_DEVICES)},
+)
 _VERSIONS = (6, 5)  # of the structures, newest first; their layouts here are the same
 _DRIVER_RUNNING = 4
 _MOST_PROCESSES = 4096
@@ -121,14 +129,9 @@ def probe(root: Path = Path("/")) -> ProbeReport:
         ProbeFailed: CNDEV is there and does not work.
     """
     try:
-        library = PLACE.open(meanings=_MEANINGS).need(_NEEDED)
-    except LibraryMissing as err:
-        return ProbeReport(vendor=VENDOR, missing=f"Cambricon's driver is not installed ({err})")
-    code = library.code("cndevInit", c_int32(0))
-    if code in (_NO_DRIVER, _NO_DEVICES):
-        return ProbeReport(vendor=VENDOR, missing=f"no MLU can be used: {_MEANINGS[code]}")
-    if code:
-        raise ProbeFailed(f"CNDEV does not start: cndevInit answered {code}: {_MEANINGS.get(code, 'an unknown error')}")
+        library = _STARTING.start(PLACE)
+    except NothingHere as err:
+        return ProbeReport(vendor=VENDOR, missing=str(err))
     try:
         return _Cndev(library=library).report(root)
     finally:

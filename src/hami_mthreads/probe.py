@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from hami_core.behaviour import Link, ProbedDevice, ProbeReport
 from hami_core.errors import ProbeFailed
 from hami_core.isolation.nodes import DEVICE_NODES
-from hami_core.native_library import LibraryMissing, LibraryPlace
+from hami_core.native_library import LibraryPlace, NothingHere, Starting
 from hami_core.pci import LEVELS, SYSFS, bus_id, numa_node, only_node
 from hami_core.units import MIB
 from hami_mthreads.facts import SGPU_MODULE
@@ -31,8 +31,11 @@ PLACE = LibraryPlace(
 CARD_CORES = 16  # HAMi's parts of a card's compute
 
 _MODULE_FOLDER = "sgpu_km"  # below /proc
-
-_NEEDED = ("mtmlLibraryInit", "mtmlLibraryCountDevice", "mtmlLibraryInitDeviceByIndex", "mtmlDeviceGetUUID")
+_STARTING = Starting(  # the binding starts it
+    driver="Moore Threads' driver",
+    api="MTML",
+    needed=("mtmlLibraryInit", "mtmlLibraryCountDevice", "mtmlLibraryInitDeviceByIndex", "mtmlDeviceGetUUID"),
+)
 _NODE_WORDS = 2  # hold the 128 NUMA nodes that any machine with GPUs has
 
 T = TypeVar("T")
@@ -49,9 +52,9 @@ def probe(sysfs: Path = SYSFS, proc: Path = Path("/proc")) -> ProbeReport:
         ProbeFailed: MTML is there and does not work, or its binding is not installed.
     """
     try:
-        library = PLACE.open().need(_NEEDED)
-    except LibraryMissing as err:
-        return ProbeReport(vendor=VENDOR, missing=f"Moore Threads' driver is not installed ({err})")
+        library = _STARTING.start(PLACE)
+    except NothingHere as err:
+        return ProbeReport(vendor=VENDOR, missing=str(err))
     if mtml is None:
         raise ProbeFailed("MTML is here and its binding is not; install it: pip install 'hami-mthreads[mtml]'")
     mtml.mtmlLib = library.handle  # found by our rules, which know more places

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from hami_core.errors import ProbeFailed
-from hami_core.native_library import CallFailed, FunctionMissing, LibraryMissing, LibraryPlace, text_of
+from hami_core.native_library import (
+    CallFailed,
+    FunctionMissing,
+    LibraryMissing,
+    LibraryPlace,
+    NothingHere,
+    Starting,
+    text_of,
+)
 
 LIBC = LibraryPlace(vendor="acme", names=("libc.so.6",))
 NOWHERE = LibraryPlace(vendor="acme", names=("libacme-not-there.so.1", "libacme-not-there.so"), folders=("/opt/acme",))
@@ -82,3 +90,34 @@ def test_a_code_is_told_with_its_meaning() -> None:
 def test_text_ends_at_the_first_nul(raw: bytes, text: str) -> None:
     assert text_of(raw) == text
     assert text_of((ctypes.c_uint8 * len(raw))(*raw)) == text
+
+
+def starting(code: int) -> Starting:
+    return Starting(
+        driver="Acme's driver",
+        api="ACML",
+        needed=("abs",),
+        meanings={3: "the driver is asleep"},
+        function="abs",
+        arguments=(ctypes.c_int(code),),
+        absent={5: "no Acme is plugged in"},
+    )
+
+
+def test_a_driver_that_is_not_there_or_has_no_device_is_no_fault_and_one_that_fails_is() -> None:
+    assert starting(0).start(LIBC).name == "libc.so.6"
+    with pytest.raises(NothingHere, match=r"^Acme's driver is not installed \(no libacme-not-there"):
+        starting(0).start(NOWHERE)
+    with pytest.raises(NothingHere, match=r"^no Acme is plugged in$"):
+        starting(5).start(LIBC)
+    with pytest.raises(ProbeFailed, match=r"^ACML does not start: abs answered 3: the driver is asleep$") as refused:
+        starting(3).start(LIBC)
+    assert not isinstance(refused.value, NothingHere)
+    with pytest.raises(ProbeFailed, match="abs answered 9: an unknown error"):
+        starting(9).start(LIBC)
+
+
+def test_a_library_that_something_else_starts_is_only_opened() -> None:
+    assert Starting(driver="Acme's driver", api="ACML", needed=("abs",)).start(LIBC).has("abs")
+    with pytest.raises(FunctionMissing):
+        Starting(driver="Acme's driver", api="ACML", needed=("acmeInit",)).start(LIBC)
