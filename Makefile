@@ -11,14 +11,14 @@ TORCH  := build/torch
 JOBS   ?= 2
 FUZZ_S ?= 20
 # Emulation keeps no time, starts no other program, traces none, knows no bare clone, and has no room for a card's address range.
-NOT_EMULATED := pacing|shares|schedules|torture|invisible|neighbours|hostile|stripped|vfork_exec|clone|oversubscribed|regions|test_state|unreachable|adds_only_its_loading|kernel_limit
+NOT_EMULATED := pacing|shares|schedules|torture|invisible|neighbours|hostile|stripped|vfork_exec|clone|oversubscribed|regions|test_state|unreachable|adds_only_its_loading|kernel_limit|imports
 SCHEDULES ?= 100000
 SEED ?= 1
 # A schedule mostly waits: for processes that are stopped, and for its share of the device.
 SHARDS ?= 16
 NIGHTLY = $(VENV)/python native/tests/nightly.py --schedules $(SCHEDULES) --seed $(SEED) --jobs $(SHARDS)
 
-.PHONY: help sync demo test site test-python test-native test-sanitizers test-arm64 test-clients test-torch record-traces nightly fuzz cluster-test node-test scale-test check format bench proto docs generate clean
+.PHONY: help sync demo test site test-python test-native test-sanitizers test-arm64 test-clients test-torch record-traces nightly mutants fuzz cluster-test node-test scale-test check format bench proto docs generate clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ nightly: $(NATIVE)/build.ninja ## Random schedules over the isolation libraries:
 	    --library $(NATIVE)/lib/testing/libhami_$$vendor.so --fakes $(NATIVE)/lib/fake/$$vendor --machine $$machine \
 	    --memory-mib 1000 -- $(CURDIR)/$(NATIVE)/tests/$$vendor/$${vendor}_test_paths || exit 1; \
 	done
+
+mutants: $(NATIVE)/build.ninja ## Break the isolation libraries on purpose, each way that native/tests/mutants.toml lists: some test must notice
+	$(VENV)/python native/tests/mutants.py --jobs $(JOBS)
 
 fuzz: sync ## Search for limits files and regions that do harm, FUZZ_S seconds each (needs clang)
 	@command -v clang >/dev/null || { echo "clang is missing; run: apt-get install clang libclang-rt-14-dev (the number: clang's own)" >&2; exit 1; }
