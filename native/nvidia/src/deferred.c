@@ -15,18 +15,18 @@ struct deferred {
   CUdeviceptr pointer;
   CUcontext context; /* of the event */
   CUevent event;
-  bool passed; /* nothing uses the memory any more; the event is gone */
-  bool ending; /* its context is being destroyed: the driver must not be asked */
+  bool passed;  /* nothing uses the memory any more; the event is gone */
+  bool ending;  /* its context is being destroyed: the driver must not be asked */
+  bool in_hand; /* some thread is giving it back to the driver */
   struct hami_charge charge;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct deferred *waiting; /* oldest first */
 static struct deferred **last = &waiting;
-static uint32_t waiting_count; /* changed under the lock, read without; those in a thread's hands included */
+static uint32_t waiting_count; /* changed under the lock, read without */
 
 static void append_locked(struct deferred *entry) {
-  entry->next = NULL;
   *last = entry;
   last = &entry->next;
 }
@@ -119,7 +119,7 @@ bool hami_deferred_holds(CUdeviceptr pointer) {
   }
   (void)pthread_mutex_lock(&lock);
   for (const struct deferred *entry = waiting; entry != NULL && !held; entry = entry->next) {
-    held = entry->pointer == pointer;
+    held = !entry->in_hand && entry->pointer == pointer; /* else the address may be somebody's already */
   }
   (void)pthread_mutex_unlock(&lock);
   return held;
@@ -135,41 +135,43 @@ static bool has_passed(struct deferred *entry) {
   return entry->passed;
 }
 
-/* Takes out what is done with, oldest first. */
+/* The oldest that is done with goes into this thread's hands. It stays in the list: whoever ends its context waits. */
 static struct deferred *take_passed(void) {
-  struct deferred *taken = NULL;
-  struct deferred **end = &taken;
   (void)pthread_mutex_lock(&lock);
-  struct deferred **link = &waiting;
-  while (*link != NULL) {
-    struct deferred *entry = *link;
-    if (entry->ending || !has_passed(entry)) {
-      link = &entry->next;
-      continue;
-    }
-    *link = entry->next;
-    entry->next = NULL;
-    *end = entry;
-    end = &entry->next;
+  struct deferred *entry = waiting;
+  while (entry != NULL && (entry->in_hand || entry->ending || !has_passed(entry))) {
+    entry = entry->next;
   }
-  last = link;
+  if (entry != NULL) {
+    entry->in_hand = true;
+  }
   (void)pthread_mutex_unlock(&lock);
-  return taken;
+  return entry;
+}
+
+static void remove_locked(struct deferred *gone) {
+  struct deferred **link = &waiting;
+  while (*link != gone) {
+    link = &(*link)->next;
+  }
+  *link = gone->next;
+  last = gone->next == NULL ? link : last;
+  count(-1);
 }
 
 static bool give_back(struct deferred *entry) {
   __typeof__(&cuMemFree_v2) release = HAMI_REAL(cuMemFree_v2);
   CUresult result = release == NULL ? CUDA_ERROR_NOT_SUPPORTED : release(entry->pointer);
-  /* Unknown to the driver: its context was destroyed while it was in this thread's hands. */
+  /* Unknown to the driver: its context ended without a call that this library sees. */
   bool freed = result == CUDA_SUCCESS || result == CUDA_ERROR_INVALID_VALUE;
   if (freed) {
     hami_books_refund(&entry->charge);
   }
   (void)pthread_mutex_lock(&lock);
   if (freed) {
-    count(-1);
+    remove_locked(entry);
   } else {
-    append_locked(entry); /* tried again: the driver may report an earlier error once */
+    entry->in_hand = false; /* tried again at the next call: the driver may report an earlier error once */
   }
   (void)pthread_mutex_unlock(&lock);
   if (freed) {
@@ -185,10 +187,8 @@ bool hami_deferred_poll(void) {
   }
   CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
   hami_capture_exchange_mode(&mode);
-  for (struct deferred *entry = take_passed(); entry != NULL;) {
-    struct deferred *next = entry->next;
-    gave = give_back(entry) || gave;
-    entry = next;
+  for (struct deferred *entry = take_passed(); entry != NULL && give_back(entry); entry = take_passed()) {
+    gave = true;
   }
   hami_capture_exchange_mode(&mode);
   return gave;
@@ -208,12 +208,24 @@ static bool is_of(const struct deferred *entry, const void *context) {
   return (const void *)entry->context == context || entry->charge.owner == context;
 }
 
-void hami_deferred_context_ending(const void *context) {
+/* Marks what must be left alone from now on; false while some of it is in a thread's hands. */
+static bool set_aside(const void *context) {
+  bool alone = true;
   (void)pthread_mutex_lock(&lock);
   for (struct deferred *entry = waiting; entry != NULL; entry = entry->next) {
     entry->ending = entry->ending || is_of(entry, context);
+    alone = alone && !(entry->in_hand && entry->charge.owner == context);
   }
   (void)pthread_mutex_unlock(&lock);
+  return alone;
+}
+
+void hami_deferred_context_ending(const void *context) {
+  uint64_t began_ns = anything() ? hami_effects_system.now_ns() : 0;
+  /* Freed after its context, an address may be somebody else's. Bounded: a thread may end inside the driver. */
+  while (anything() && !set_aside(context) && hami_effects_system.now_ns() - began_ns < LONGEST_WAIT_NS) {
+    hami_effects_system.sleep_ns(STEP_NS);
+  }
 }
 
 void hami_deferred_context_ended(const void *context, bool destroyed) {
@@ -226,7 +238,7 @@ void hami_deferred_context_ended(const void *context, bool destroyed) {
     entry->ending = entry->ending && !ours;
     /* Memory of another context outlives its event: that work is over, too. */
     entry->passed = entry->passed || (destroyed && ours);
-    if (destroyed && entry->charge.owner == context) {
+    if (destroyed && entry->charge.owner == context && !entry->in_hand) {
       *link = entry->next;
       entry->next = gone;
       gone = entry;
