@@ -83,6 +83,17 @@ static void a_damaged_queue_delays_nobody_for_long(void) {
   }
 }
 
+/* Further ahead than any queue reaches, and not as far as makes a single launch's own position look damaged. */
+static void a_queue_that_ends_tomorrow_is_damaged(void) {
+  begin(share(50));
+  struct worker *worker = add_worker(1 * MS, 1, true);
+  simulate(100 * MS);
+  worker->process->region.devices[0].queue_end_ns = world_now_ns + 36 * 3600 * S;
+  worker->busy_ns = 0;
+  simulate(10 * S);
+  CHECK(worker->busy_ns > 100 * MS);
+}
+
 /* Two launches of unknown length, the first of a process that dies before it is settled. */
 static void a_damaged_average_holds_nobody_up(void) {
   static const uint64_t values[] = {UINT64_MAX, 24 * 3600 * S, 61 * S};
@@ -140,6 +151,7 @@ int main(void) {
   RUN(a_launch_that_others_kept_waiting_loses_nothing);
   RUN(launches_of_a_dead_process_hold_up_the_others_for_their_share_only);
   RUN(a_damaged_queue_delays_nobody_for_long);
+  RUN(a_queue_that_ends_tomorrow_is_damaged);
   RUN(a_damaged_average_holds_nobody_up);
   RUN(without_a_region_a_process_is_held_alone);
   RUN(devices_have_buckets_of_their_own);

@@ -33,6 +33,26 @@ bool fake_per_thread(void) { return twin != NULL; }
 
 const char *fake_entry_name(const char *name) { return twin == NULL ? name : twin; }
 
+static const void *library_of(const void *address) {
+  Dl_info info;
+  return dladdr(address, &info) != 0 ? info.dli_fbase : NULL;
+}
+
+/* What a driver looks up in itself while it is at work is its own: it may keep the address and call it at any time. */
+static void look_self_up(const char *name) {
+  Dl_info self;
+  const void *own = library_of(&fake_driver);
+  void *handle = dladdr(&fake_driver, &self) != 0 ? dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD) : NULL;
+  void *found = handle != NULL ? dlsym(handle, name) : NULL;
+  if (found != NULL && library_of(found) != own) {
+    (void)fprintf(stderr, "the driver looked %s up in itself and got another library's\n", name);
+    abort();
+  }
+  if (handle != NULL) {
+    (void)dlclose(handle);
+  }
+}
+
 void fake_call_self(const char *name) {
   static __thread bool inside;
   if (!fake_driver.self_calls || inside) {
@@ -49,6 +69,7 @@ void fake_call_self(const char *name) {
     size_t total = 0;
     ((CUresult (*)(size_t *, size_t *))(uintptr_t)address)(&free_bytes, &total);
   } else if (address != NULL && strcmp(name, "cuMemAlloc_v2") == 0) {
+    look_self_up(name);
     CUdeviceptr pointer = 0;
     void *release = dlsym(RTLD_DEFAULT, "cuMemFree_v2");
     if (((CUresult (*)(CUdeviceptr *, size_t))(uintptr_t)address)(&pointer, 1) == CUDA_SUCCESS && release != NULL) {
