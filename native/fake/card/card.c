@@ -66,7 +66,11 @@ static void drop_locked(struct piece *piece) {
   }
 }
 
-void fake_refuse_next(int count) { __atomic_store_n(&refusals, count, __ATOMIC_SEQ_CST); }
+void fake_refuse_next(int count) {
+  (void)pthread_mutex_lock(&lock);
+  refusals = count;
+  (void)pthread_mutex_unlock(&lock);
+}
 
 uint64_t fake_busy_ns(void) { return __atomic_load_n(&busy_ns, __ATOMIC_SEQ_CST); }
 
