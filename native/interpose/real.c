@@ -29,12 +29,15 @@ bool hami_real_init_loader(void) {
   return found != NULL;
 }
 
+/* Another thread may be storing the same address just now. */
+static uintptr_t loader_function(void *const *address) { return (uintptr_t)__atomic_load_n(address, __ATOMIC_RELAXED); }
+
 void *hami_real_call_dlsym(void *handle, const char *name) {
-  return ((dlsym_function)(uintptr_t)hami_real_dlsym)(handle, name);
+  return ((dlsym_function)loader_function(&hami_real_dlsym))(handle, name);
 }
 
 void *hami_real_call_dlvsym(void *handle, const char *name, const char *version) {
-  return ((dlvsym_function)(uintptr_t)hami_real_dlvsym)(handle, name, version);
+  return ((dlvsym_function)loader_function(&hami_real_dlvsym))(handle, name, version);
 }
 
 bool hami_real_binding(void) { return binding; }
@@ -51,7 +54,7 @@ static void resolve(int api, void *library) {
 /* The first of several names that opens, one already in the process before any other. The handle is kept for the life
  * of the process: callers hold pointers into the driver by then. */
 static void *open_first(const char *const *names, int flags) {
-  dlopen_function open = (dlopen_function)(uintptr_t)real_dlopen;
+  dlopen_function open = (dlopen_function)loader_function(&real_dlopen);
   for (int loaded_only = 1; loaded_only >= 0; loaded_only--) {
     for (const char *const *name = names; *name != NULL; name++) {
       void *library = open(*name, loaded_only ? flags | RTLD_NOLOAD : flags);
@@ -71,7 +74,7 @@ static bool bind_with(int api, int extra_flags) {
   if (__atomic_load_n(&bound[api], __ATOMIC_ACQUIRE)) {
     return true;
   }
-  if (binding || !hami_real_init_loader() || real_dlopen == NULL) {
+  if (binding || !hami_real_init_loader() || loader_function(&real_dlopen) == 0) {
     return false;
   }
   binding = true;

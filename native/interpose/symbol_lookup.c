@@ -68,7 +68,7 @@ struct hami_lookup hami_lookup_dlsym(void *handle, const char *name) {
 }
 
 struct hami_lookup hami_lookup_dlvsym(void *handle, const char *name, const char *version) {
-  if (!hami_real_init_loader() || hami_real_dlvsym == NULL) {
+  if (!hami_real_init_loader() || __atomic_load_n(&hami_real_dlvsym, __ATOMIC_RELAXED) == NULL) {
     return answer(NULL);
   }
   return version == NULL ? not_ours : lookup(handle, name, version);

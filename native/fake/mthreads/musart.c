@@ -11,12 +11,14 @@
 __attribute__((visibility("default"))) musaError_t musaSetDevice(int device);
 
 static const struct driver_table *driver(void) {
-  static const struct driver_table *table;
+  static const struct driver_table *known; /* racing threads find the same one */
+  const struct driver_table *table = __atomic_load_n(&known, __ATOMIC_ACQUIRE);
   if (table == NULL) {
     void *library = dlopen("libmusa.so.1", RTLD_NOW | RTLD_LOCAL);
     void *get = library == NULL ? NULL : dlsym(library, "muGetExportTable");
     if (get != NULL) {
       (void)((__typeof__(&muGetExportTable))(uintptr_t)get)((const void **)&table, "private");
+      __atomic_store_n(&known, table, __ATOMIC_RELEASE);
     }
   }
   return table;
