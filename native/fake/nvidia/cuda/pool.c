@@ -14,7 +14,7 @@ static struct fake_pool *new_pool(CUdevice device, int unit) {
     pool->unit = unit;
     pool->reuse[0] = pool->reuse[1] = pool->reuse[2] = 1;
     pool->next = pools;
-    pools = pool;
+    __atomic_store_n(&pools, pool, __ATOMIC_RELAXED); /* looked at without the lock, whether there are any */
   }
   return pool;
 }
