@@ -4,18 +4,12 @@
 #include "core/core.h"
 #include "core/effects.h"
 #include "estimates.h"
+#include "learning.h"
 #include "measures.h"
 #include "vendor.h"
 
 /* Outside a limit one launch in this time is measured, for all of its thread's since the last. */
 #define ACTIVITY_INTERVAL_NS 20000000ULL
-
-/* A launch of unknown length waits at most this long for the result of one before it. */
-#define LEARNING_NS 100000000ULL
-#define LEARNING_STEP_NS 200000ULL
-
-/* No launch is charged with more than this for the time that another has been out: that one may never end. */
-#define MOST_AGE_NS 1000000000ULL
 
 /* How often the container's other processes are counted. */
 #define CROWD_INTERVAL_NS 100000000ULL
@@ -27,7 +21,6 @@ struct crowd {
 };
 
 static struct crowd crowds[WATCHED_DEVICES];
-static uint32_t anything_known; /* some launch of this process was measured */
 
 static __thread uint32_t unmeasured __attribute__((tls_model("initial-exec")));
 static __thread uint64_t activity_ns __attribute__((tls_model("initial-exec")));
@@ -59,32 +52,18 @@ static bool contends(int device) {
   return __atomic_load_n(&crowd->contended, __ATOMIC_RELAXED) != 0;
 }
 
-/* Device time of one measured launch; of several that may contain waits for others the smallest counts. */
-static uint64_t learn(const struct hami_measured *measured) {
-  bool contended = contends(measured->device);
-  uint64_t took_ns = hami_estimates_add(measured->key, measured->measured_ns, measured->measured_ns,
-                                        measured->alone || !contended, hami_effects_system.coarse_ns());
-  __atomic_store_n(&anything_known, 1, __ATOMIC_RELAXED);
-  if (!contended) {
-    return took_ns;
-  }
-  uint64_t known_ns = hami_estimates_get(measured->key, true);
-  uint64_t typical_ns = hami_core_typical_ns(measured->device);
-  uint64_t likely_ns = known_ns != 0 ? known_ns : measured->charged_ns > typical_ns ? measured->charged_ns : typical_ns;
-  return likely_ns != 0 && likely_ns < measured->measured_ns ? likely_ns : measured->measured_ns;
+/* How many they are is not known here. */
+static uint32_t contenders(int device) {
+  (void)device;
+  return 1;
 }
 
-static void settle(const struct hami_measured *measured) {
-  uint64_t took_ns = measured->measured_ns == 0 ? measured->charged_ns : learn(measured) * measured->launches;
-  hami_core_settle(measured->device, measured->charged_ns, took_ns, measured->launches);
-}
+static const struct hami_learning learning = {.collect = hami_measures_collect,
+                                              .pending = hami_measures_pending,
+                                              .contended = contends,
+                                              .contenders = contenders};
 
-static void settle_finished(void) {
-  struct hami_measured measured;
-  while (hami_measures_collect(&measured)) {
-    settle(&measured);
-  }
-}
+static void settle_finished(void) { hami_learning_settle_finished(&learning); }
 
 static bool has_stream(const struct hami_launch *launch) {
   return launch->stream != HAMI_UNKNOWN_STREAM && launch->stream != HAMI_HOST_TIMED;
@@ -93,36 +72,6 @@ static bool has_stream(const struct hami_launch *launch) {
 /* Asked only where it matters: it is a call of the driver. */
 static bool is_recorded(const struct hami_launch *launch) {
   return has_stream(launch) && hami_vendor.timer->recording(launch->stream);
-}
-
-/* The best guess about a launch while one before it, of the same kind, is still out after `age_ns`. */
-static uint64_t guess(int device, uint64_t age_ns) {
-  uint64_t typical_ns = hami_core_typical_ns(device);
-  uint64_t least_ns = age_ns < MOST_AGE_NS ? age_ns : MOST_AGE_NS;
-  return typical_ns > least_ns ? typical_ns : least_ns;
-}
-
-/*
- * Expected device time, 0 when nothing is known. A program may queue hundreds of launches before the first has ended,
- * so a launch of a kind that was never measured waits a little for the result.
- */
-static uint64_t expect(int device, uint64_t key) {
-  bool contended = contends(device);
-  uint64_t expected_ns = hami_estimates_get(key, contended);
-  uint64_t begun_ns = 0;
-  uint64_t age_ns = 0;
-  uint64_t awaited = __atomic_load_n(&anything_known, __ATOMIC_RELAXED) != 0 ? key : HAMI_MEASURES_ANY_KEY;
-  while (expected_ns == 0 && hami_measures_pending(awaited, &age_ns)) {
-    uint64_t now_ns = hami_effects_system.now_ns();
-    begun_ns = begun_ns == 0 ? now_ns : begun_ns;
-    if (now_ns - begun_ns >= LEARNING_NS) {
-      return guess(device, age_ns);
-    }
-    hami_effects_system.sleep_ns(LEARNING_STEP_NS);
-    settle_finished();
-    expected_ns = hami_estimates_get(key, contended);
-  }
-  return expected_ns;
 }
 
 static void start_timing(struct hami_launch *launch) {
@@ -148,8 +97,8 @@ static void begin_limited(struct hami_launch *launch, int device) {
   launch->limited = true;
   /* The first launch of the container has the device to itself: the core lets the others wait for what it tells. */
   bool nothing_known = hami_core_typical_ns(device) == 0;
-  uint64_t expected_ns =
-      has_stream(launch) ? expect(device, launch->key) : hami_estimates_get(launch->key, contends(device));
+  uint64_t expected_ns = has_stream(launch) ? hami_learning_expect(&learning, device, launch->key)
+                                            : hami_estimates_get(launch->key, contends(device));
   launch->charged_ns = hami_core_admit(device, expected_ns, meanwhile);
   launch->alone = nothing_known && hami_core_typical_ns(device) == 0;
   if (hami_estimates_wanted(launch->key)) {
@@ -197,7 +146,8 @@ void hami_launches_end(struct hami_launch *launch, bool done) {
     hami_measures_end(launch->measure, launch->stream, &measured);
   } else if (launch->began_ns != 0 && done) {
     measured.measured_ns = hami_effects_system.now_ns() - launch->began_ns;
-    settle(&measured);
+    measured.least_ns = measured.measured_ns;
+    hami_learning_settle(&learning, &measured);
   } else {
     if (launch->measure != NULL) {
       hami_measures_cancel(launch->measure);
@@ -209,7 +159,7 @@ void hami_launches_end(struct hami_launch *launch, bool done) {
 }
 
 void hami_launches_after_fork_in_child(void) {
-  __atomic_store_n(&anything_known, 0, __ATOMIC_RELAXED);
+  hami_learning_after_fork_in_child();
   for (int i = 0; i < WATCHED_DEVICES; i++) {
     crowds[i] = (struct crowd){0};
   }

@@ -187,6 +187,7 @@ bool hami_measures_collect(struct hami_measured *result) {
     if (finished) {
       *result = measure->result;
       result->measured_ns = reached ? took_ns(measure) : 0;
+      result->least_ns = result->measured_ns;
     }
     if (lost) {
       forget_events(measure);
@@ -206,7 +207,7 @@ bool hami_measures_pending(uint64_t key, uint64_t *age_ns) {
   uint64_t started_ns = UINT64_MAX;
   (void)pthread_mutex_lock(&lock);
   for (int i = 0; i < MEASURES; i++) {
-    bool wanted = key == HAMI_MEASURES_ANY_KEY || measures[i].result.key == key;
+    bool wanted = key == HAMI_ANY_KEY || measures[i].result.key == key;
     if (measures[i].state == MEASURE_OUT && wanted && measures[i].started_ns < started_ns) {
       started_ns = measures[i].started_ns;
     }

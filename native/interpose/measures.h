@@ -9,16 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct hami_measure;
+#include "learning.h"
 
-struct hami_measured {
-  int device;
-  uint64_t key;
-  uint64_t charged_ns;
-  uint64_t measured_ns; /* 0: could not be told */
-  uint32_t launches;    /* that this one stands for */
-  bool alone;           /* nothing else of the container was on the device */
-};
+struct hami_measure;
 
 /* Marks the beginning in the stream. NULL: no event can be had there now. */
 struct hami_measure *hami_measures_start(int device, void *stream);
@@ -31,9 +24,6 @@ void hami_measures_end(struct hami_measure *measure, void *stream, const struct 
 
 /* One launch that has ended; false when none has, as far as was looked. */
 bool hami_measures_collect(struct hami_measured *result);
-
-/* Any launch under way, in place of a key. */
-#define HAMI_MEASURES_ANY_KEY 0
 
 /* True while a launch of this key is on its way; how long the oldest has been. */
 bool hami_measures_pending(uint64_t key, uint64_t *age_ns);

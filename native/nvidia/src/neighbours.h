@@ -17,7 +17,7 @@ void hami_neighbours_watch(int device);
 uint32_t hami_neighbours_contenders(int device);
 
 /* True when launches on the device may wait for work that is not this process's. */
-static inline bool hami_neighbours_contend(int device) { return hami_neighbours_contenders(device) > 1; }
+static inline bool hami_neighbours_contended(int device) { return hami_neighbours_contenders(device) > 1; }
 
 void hami_neighbours_after_fork_in_child(void);
 

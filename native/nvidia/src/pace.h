@@ -18,9 +18,9 @@ struct hami_probe;
 struct hami_pace {
   int device; /* HAMI_NO_DEVICE: nothing to settle */
   bool limited;
-  bool measure;        /* this one is to tell how long its kind takes */
-  bool alone;          /* it was its turn, and earlier work of the container is over */
-  unsigned int weight; /* launches the measurement stands for */
+  bool measure;      /* this one is to tell how long its kind takes */
+  bool alone;        /* it was its turn, and earlier work of the container is over */
+  uint32_t launches; /* that the measurement stands for */
   CUcontext context;
   uint64_t key;
   uint64_t charged_ns;

@@ -32,7 +32,7 @@ struct hami_probe {
   uint64_t started_ns;  /* and right after */
   uint64_t own_host_ns; /* from starting_ns until the launch call had returned */
   uint64_t order;       /* in which they went out */
-  struct hami_probe_result result;
+  struct hami_measured result;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -116,7 +116,7 @@ struct hami_probe *hami_probes_start(CUcontext context, CUstream stream, bool pe
   return probe;
 }
 
-void hami_probes_end(struct hami_probe *probe, const struct hami_probe_result *expected) {
+void hami_probes_end(struct hami_probe *probe, const struct hami_measured *expected) {
   uint64_t now_ns = hami_effects_system.now_ns();
   uint64_t host_ns = now_ns - probe->started_ns;
   probe->own_host_ns = now_ns - probe->starting_ns;
@@ -163,7 +163,7 @@ static uint64_t at_least(uint64_t value, uint64_t least) { return value < least 
  * is not known exactly: the kernel may have begun at any moment of the call, or before the host lost the processor in
  * it. No less than in the shortest call ever seen, no more than in this one.
  */
-static void measure_locked(const struct hami_probe *probe, struct hami_probe_result *result) {
+static void measure_locked(const struct hami_probe *probe, struct hami_measured *result) {
   __typeof__(&cuEventElapsedTime) elapsed = HAMI_REAL(cuEventElapsedTime);
   float milliseconds = 0.0F;
   result->measured_ns = 0;
@@ -179,7 +179,7 @@ static void measure_locked(const struct hami_probe *probe, struct hami_probe_res
 }
 
 /* Takes the result of a probe that is out, if it has one. */
-static bool finish_locked(struct hami_probe *probe, struct hami_probe_result *result) {
+static bool finish_locked(struct hami_probe *probe, struct hami_measured *result) {
   __typeof__(&cuEventQuery) query = HAMI_REAL(cuEventQuery);
   bool marked = probe->result.measured_ns != 0;
   CUresult answer = marked && query != NULL ? query(probe->end) : CUDA_ERROR_NOT_SUPPORTED;
@@ -198,7 +198,7 @@ static bool finish_locked(struct hami_probe *probe, struct hami_probe_result *re
 }
 
 /* The oldest mostly finishes first. If it takes long, others are asked too: it may be a kernel that never ends. */
-static bool finish_one_locked(struct hami_probe_result *result) {
+static bool finish_one_locked(struct hami_measured *result) {
   struct hami_probe *oldest = oldest_locked();
   if (oldest == NULL || finish_locked(oldest, result)) {
     return oldest != NULL;
@@ -208,7 +208,7 @@ static bool finish_one_locked(struct hami_probe_result *result) {
   return other != NULL && other != oldest && finish_locked(other, result);
 }
 
-bool hami_probes_collect(struct hami_probe_result *result) {
+bool hami_probes_collect(struct hami_measured *result) {
   if (__atomic_load_n(&out_count, __ATOMIC_RELAXED) == 0) {
     return false;
   }
@@ -228,7 +228,7 @@ bool hami_probes_pending(uint64_t key, uint64_t *age_ns) {
   uint64_t started_ns = UINT64_MAX;
   (void)pthread_mutex_lock(&lock);
   for (int i = 0; i < PROBES; i++) {
-    bool wanted = key == HAMI_PROBES_ANY_KEY || probes[i].result.key == key;
+    bool wanted = key == HAMI_ANY_KEY || probes[i].result.key == key;
     if (probes[i].state == PROBE_OUT && wanted && probes[i].started_ns < started_ns) {
       started_ns = probes[i].started_ns;
     }

@@ -9,34 +9,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "learning.h"
 #include "vendor.h"
 
 struct hami_probe;
-
-/* What came of a measured launch. */
-struct hami_probe_result {
-  int device;
-  uint64_t key;
-  uint64_t charged_ns;
-  uint64_t measured_ns; /* what it took at most; 0: the driver could not say */
-  uint64_t least_ns;    /* and at least: the host may have come late between the marks */
-  unsigned int weight;  /* launches it stands for */
-  bool alone;           /* nothing else of the container was on the device */
-};
 
 /* Marks the start in the stream; NULL when all probes are out or the driver refuses. */
 struct hami_probe *hami_probes_start(CUcontext context, CUstream stream, bool per_thread);
 
 /* Marks the end after the launch; from here the probe is finished by hami_probes_collect. */
-void hami_probes_end(struct hami_probe *probe, const struct hami_probe_result *expected);
+void hami_probes_end(struct hami_probe *probe, const struct hami_measured *expected);
 
 /* The driver refused the launch: the probe is free again. */
 void hami_probes_cancel(struct hami_probe *probe);
 
 /* Takes one finished probe; false when none is. */
-bool hami_probes_collect(struct hami_probe_result *result);
-
-#define HAMI_PROBES_ANY_KEY 0
+bool hami_probes_collect(struct hami_measured *result);
 
 /* True while a launch of this kind is out; `age_ns` is how long the oldest of them has been. */
 bool hami_probes_pending(uint64_t key, uint64_t *age_ns);
