@@ -14,6 +14,7 @@
 #include <nvml.h>
 #pragma GCC diagnostic pop
 
+#include "fake/common/control.h"
 #include "tests/core/check.h"
 
 #define MIB (1024ULL * 1024ULL)
@@ -32,11 +33,6 @@ uint64_t device_used(void);
 /* A kernel of device 0's context that takes `nanoseconds` of device time; the same function for the same time. */
 CUfunction share_kernel(uint64_t nanoseconds);
 CUresult share_launch(CUfunction kernel, CUstream stream);
-
-/* Of the simulated device, see fake/common/control.h. */
-uint64_t hami_fake_busy_ns(int32_t pid, int device);
-uint64_t hami_fake_used_bytes(int32_t pid, int device);
-uint64_t hami_fake_now_ns(void);
 
 /* True when the share has limits; tests run outside one as well. */
 bool share_limited(void);
