@@ -8,23 +8,9 @@
 #include <string.h>
 #include <time.h>
 
-#define __CUDA_API_VERSION_INTERNAL
-#include <cuda.h>
+#include "driver.h"
 
 #define ROUNDS 7
-
-static uint64_t now_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
-static void need(CUresult result, const char *what) {
-  if (result != CUDA_SUCCESS) {
-    fprintf(stderr, "%s failed with code %d\n", what, (int)result);
-    exit(1);
-  }
-}
 
 static CUfunction kernel;
 static CUdeviceptr *pointers;

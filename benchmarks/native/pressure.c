@@ -19,8 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define __CUDA_API_VERSION_INTERNAL
-#include <cuda.h>
+#include "driver.h"
 
 #define MIB (1024ULL * 1024ULL)
 #define BLOCK_MIB 64ULL
@@ -34,13 +33,6 @@ uint64_t hami_fake_used_bytes(int32_t pid, int device);
 
 static CUdeviceptr blocks[BLOCKS];
 static size_t block_count;
-
-static void need(CUresult result, const char *what) {
-  if (result != CUDA_SUCCESS) {
-    fprintf(stderr, "%s failed with code %d\n", what, (int)result);
-    exit(1);
-  }
-}
 
 static CUfunction load_kernel(unsigned long long nanoseconds) {
   char ptx[256];

@@ -11,23 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define __CUDA_API_VERSION_INTERNAL
-#include <cuda.h>
+#include "driver.h"
 
 #define MIB ((size_t)1 << 20)
-
-static uint64_t now_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
-static void need(CUresult result, const char *what) {
-  if (result != CUDA_SUCCESS) {
-    fprintf(stderr, "%s failed with code %d\n", what, (int)result);
-    exit(1);
-  }
-}
 
 int main(int argc, char **argv) {
   size_t bytes = argc > 1 ? strtoull(argv[1], NULL, 10) : 2 * MIB;
