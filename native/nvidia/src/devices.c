@@ -183,12 +183,6 @@ bool hami_devices_ordinal_of_stream(CUstream stream, bool per_thread, CUdevice *
   return known;
 }
 
-int hami_devices_of_stream(CUstream stream, bool per_thread) {
-  CUdevice ordinal;
-  return hami_devices_ordinal_of_stream(stream, per_thread, &ordinal) ? hami_devices_of_ordinal(ordinal)
-                                                                      : HAMI_NO_DEVICE;
-}
-
 int hami_devices_of_default_pool(CUmemoryPool pool) {
   __typeof__(&cuDeviceGetCount) get_count = HAMI_REAL(cuDeviceGetCount);
   __typeof__(&cuDeviceGetDefaultMemPool) get_pool = HAMI_REAL(cuDeviceGetDefaultMemPool);

@@ -25,9 +25,6 @@ void hami_devices_forget_contexts(void);
 /* CUDA ordinal of the device a stream works on; false without a context. */
 bool hami_devices_ordinal_of_stream(CUstream stream, bool per_thread, CUdevice *ordinal);
 
-/* Ledger index of a stream's device. */
-int hami_devices_of_stream(CUstream stream, bool per_thread);
-
 /* Ledger index of the device whose default pool this is; HAMI_NO_DEVICE when it is nobody's. */
 int hami_devices_of_default_pool(CUmemoryPool pool);
 

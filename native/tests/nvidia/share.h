@@ -34,9 +34,6 @@ uint64_t device_used(void);
 CUfunction share_kernel(uint64_t nanoseconds);
 CUresult share_launch(CUfunction kernel, CUstream stream);
 
-/* True when the share has limits; tests run outside one as well. */
-bool share_limited(void);
-
 /* Makes this process one of a second container: limits and region of its own, everything as in the first but its core
  * limit. Before anything has read the limits. */
 void share_move_to_second(unsigned int percent);
