@@ -40,7 +40,6 @@ CUresult share_launch(CUfunction kernel, CUstream stream) {
   return cuLaunchKernel(kernel, 1, 1, 1, 32, 1, 1, 0, stream, NULL, NULL);
 }
 
-
 void share_move_to_second(unsigned int percent) {
   char text[4096];
   char name[512];
